@@ -1,0 +1,1 @@
+"""The loudspeakers: plan, speaker nodes, conductor and console."""

@@ -1,0 +1,1 @@
+"""What every part shares. It knows none of the parts."""

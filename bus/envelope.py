@@ -1,0 +1,146 @@
+"""One envelope for all that is signed: batches, receipts, documents and commands (design decision 6).
+
+The signature is Ed25519 over DSSE's pre-authentication encoding (secure-systems-lab/dsse, protocol.md):
+
+    PAE(type, body) = "DSSEv1" SP LEN(type) SP type SP LEN(body) SP body
+
+The body travels as the MQTT payload, the type as the MQTT content type, each signature as a user property
+`sig` = `<key id>:<base64>`. What is verified is the bytes received, before anything is decompressed or decoded, and they
+are never serialised again. A key id only says which key to try; it proves nothing.
+"""
+
+import base64
+import binascii
+import hashlib
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from bus.errors import CorruptError, UntrustedError, WrongInputError
+from bus.files import replace_file
+
+KeyId = str
+
+COMPRESS_ABOVE: Final = 1024  # bytes; below it zlib saves nothing worth a Pi's time
+BODY_LIMIT: Final = 4 * 1024 * 1024  # bytes once decompressed: a bomb stops here
+_ZLIB: Final = "+zlib"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A signed message as it stands on the wire."""
+
+    body: bytes
+    content_type: str
+    signatures: tuple[str, ...]
+
+
+class SigningKey:
+    """A part's own private key."""
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        self._private = private
+        self.public_bytes: Final = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.key_id: Final = key_id(self.public_bytes)
+
+    @classmethod
+    def generate(cls) -> "SigningKey":
+        """A new random key."""
+        return cls(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def load(cls, path: Path) -> "SigningKey":
+        """Read a PKCS#8 PEM file; `WrongInputError` where it holds no Ed25519 key."""
+        try:
+            private = load_pem_private_key(path.read_bytes(), password=None)
+        except (OSError, ValueError, TypeError) as error:
+            raise WrongInputError(f"cannot read the signing key {path}: {error}") from error
+        if not isinstance(private, Ed25519PrivateKey):
+            raise WrongInputError(f"{path} holds no Ed25519 key")
+        return cls(private)
+
+    def save(self, path: Path) -> None:
+        """Write the PKCS#8 PEM file, readable by its owner alone."""
+        pem = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        replace_file(path, pem, mode=0o600)
+
+    def sign(self, content_type: str, body: bytes) -> str:
+        """One signature over (content type, body), as it stands in the user property."""
+        signature = self._private.sign(pae(content_type, body))
+        return f"{self.key_id}:{base64.b64encode(signature).decode()}"
+
+
+def key_id(public_bytes: bytes) -> KeyId:
+    """16 hex digits that name a raw 32-byte Ed25519 public key."""
+    return hashlib.sha256(public_bytes).hexdigest()[:16]
+
+
+def pae(content_type: str, body: bytes) -> bytes:
+    """DSSE's pre-authentication encoding."""
+    name = content_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(name), name, len(body), body)
+
+
+def seal(content: bytes, content_type: str, key: SigningKey) -> Sealed:
+    """Compress where it pays, then sign. `content` is the encoded message."""
+    if len(content) > COMPRESS_ABOVE:
+        content, content_type = zlib.compress(content, 6), content_type + _ZLIB
+    return Sealed(content, content_type, (key.sign(content_type, content),))
+
+
+def verify(sealed: Sealed, keys: Mapping[KeyId, bytes]) -> frozenset[KeyId]:
+    """Return the ids of those `keys` (raw public keys by id) that signed; `UntrustedError` where none did."""
+    message = pae(sealed.content_type, sealed.body)
+    signers = frozenset(
+        name for name, signature in _read_signatures(sealed.signatures) if _holds(keys.get(name), signature, message)
+    )
+    if not signers:
+        raise UntrustedError("no signature of a known key holds for this message")
+    return signers
+
+
+def unseal(sealed: Sealed, content_type: str) -> bytes:
+    """Content of a message already verified: `UntrustedError` on another type, `CorruptError` on bad compression."""
+    if sealed.content_type == content_type:
+        return sealed.body
+    if sealed.content_type != content_type + _ZLIB:
+        raise UntrustedError(f"content type is {sealed.content_type[:100]!r}, wanted {content_type!r}")
+    inflater = zlib.decompressobj()
+    try:
+        content = inflater.decompress(sealed.body, BODY_LIMIT)
+    except zlib.error as error:
+        raise CorruptError(f"body does not decompress: {error}") from error
+    if inflater.unconsumed_tail or not inflater.eof:
+        raise CorruptError(f"body is cut off or holds more than {BODY_LIMIT} bytes")
+    return content
+
+
+def _read_signatures(properties: Iterable[str]) -> Iterable[tuple[KeyId, bytes]]:
+    for text in properties:
+        name, _, encoded = text.partition(":")
+        try:
+            yield name, base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError):
+            continue  # an unreadable signature is one that does not hold
+
+
+def _holds(public_bytes: bytes | None, signature: bytes, message: bytes) -> bool:
+    if public_bytes is None:
+        return False
+    try:
+        Ed25519PublicKey.from_public_bytes(public_bytes).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The province: ingest, store, metrics, API and pages."""

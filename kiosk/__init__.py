@@ -1,0 +1,1 @@
+"""The satisfaction kiosk: panel, screen and touch page."""

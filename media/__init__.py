@@ -1,0 +1,1 @@
+"""Sound out, decoding, loudness and text to speech."""

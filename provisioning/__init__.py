@@ -1,0 +1,1 @@
+"""How parts get onto machines, the demo among them."""

@@ -1,0 +1,1 @@
+"""What our pages share: layout, sign-in, texts, static files."""
