@@ -5,7 +5,7 @@ The signature is Ed25519 over DSSE's pre-authentication encoding (secure-systems
     PAE(type, body) = "DSSEv1" SP LEN(type) SP type SP LEN(body) SP body
 
 The body travels as the MQTT payload, the type as the MQTT content type, each signature as a user property
-`sig` = `<key id>:<base64>`. What is verified is the bytes received, before anything is decompressed or decoded, and they
+`sig` = `<key id>:<base64>`. What is verified is the bytes received, before anything is decompressed or decoded; they
 are never serialised again. A key id only says which key to try; it proves nothing.
 """
 

@@ -72,7 +72,7 @@ class Refused(Struct, frozen=True):
 class Receipt(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="receipt", rename={"klass": "class"}):
     """What a consumer holds of one (device, epoch, class), sent after its own commit.
 
-    `stored` is all of it, in ascending ranges, quarantined entries included. `run` names one start of the consumer on one
+    `stored` is all of it, in ascending ranges, quarantined entries too. `run` names one start of the consumer on one
     store; within a run `stored` only grows and `at_ms` never falls, so an older receipt replayed changes nothing,
     while a new run may hold less (it was restored from a backup) and is then offered the rest again.
     """
