@@ -152,6 +152,67 @@ class SampleBlock(Struct, frozen=True, omit_defaults=True):
     series: dict[str, list[float | None]]
 
 
+class RatingPressed(Struct, frozen=True, omit_defaults=True):
+    """A citizen pressed a button: one press, one record, never deleted.
+
+    `press` names it for ever: `<panel>/<boot>/<seq>` whatever the source. `level` counts from 1, the most satisfied, to
+    `levels`. The press was made `age_ms` before the entry's own stamp. A vote replaced within 5 s stays; the later one
+    names it in `replaces`, and only the later one counts. `flags` are those of docs/ratings.md. No identity of the
+    citizen is here or anywhere.
+    """
+
+    press: str
+    source: Literal["panel", "keypad", "touch"]
+    level: int
+    levels: int
+    age_ms: int
+    counter: str
+    officer: str = ""
+    question: str = ""
+    language: str = "vi"
+    replaces: str = ""
+    flags: list[str] = []
+
+
+class RatingReason(Struct, frozen=True, omit_defaults=True):
+    """The citizen gave a reason for the press before."""
+
+    press: str
+    reason: str
+    counter: str
+
+
+class RatingFlagged(Struct, frozen=True):
+    """Presses that only later ones showed to be misuse (a burst's first presses). They stay and are flagged."""
+
+    presses: list[str]
+    flag: str
+
+
+class RatingDay(Struct, frozen=True):
+    """The day's totals after closing, so that a published figure can be held against them.
+
+    `day` is the local date. `pressed` counts every press, `counted` those that stand (not replaced), `filtered` those
+    that also bear no flag; each is by level, index 0 being level 1. `digest` is the SHA-256 over the lines
+    `press,level` of all presses of the day in order of recording.
+    """
+
+    day: str
+    counter: str
+    pressed: list[int]
+    counted: list[int]
+    filtered: list[int]
+    digest: str
+
+
+class OfficerOnDuty(Struct, frozen=True, omit_defaults=True):
+    """From now on ratings at `counter` belong to `officer` (a code; empty: nobody)."""
+
+    counter: str
+    officer: str
+    source: Literal["badge", "console", "settings"]
+
+
 EntryData = (
     JournalOpened
     | ClockAnchor
@@ -164,6 +225,11 @@ EntryData = (
     | DesiredReached
     | EventNoted
     | SampleBlock
+    | RatingPressed
+    | RatingReason
+    | RatingFlagged
+    | RatingDay
+    | OfficerOnDuty
 )
 
 # The one table of kinds. A name here is on the wire for ever.
@@ -179,6 +245,11 @@ KINDS: Final[dict[str, type[EntryData]]] = {
     "desired.reached": DesiredReached,
     "event.noted": EventNoted,
     "sample.block": SampleBlock,
+    "rating.pressed": RatingPressed,
+    "rating.reason": RatingReason,
+    "rating.flagged": RatingFlagged,
+    "rating.day": RatingDay,
+    "officer.duty": OfficerOnDuty,
 }
 _NAMES: Final = {struct: name for name, struct in KINDS.items()}
 assert set(get_args(EntryData)) == set(_NAMES), "BUG: a kind of entry has no name"  # noqa: S101

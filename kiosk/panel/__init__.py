@@ -1,0 +1,1 @@
+"""The serial button panel: its frames, its session, its port, and a simulated one."""
