@@ -1,0 +1,96 @@
+"""What a hub's configuration file holds. Paths are taken from the file's own folder."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct, structs
+
+from bus import config
+from bus.config import BrokerConfig, Days, TlsConfig
+from bus.identifiers import DeviceId
+
+_SQLITE: Final = "sqlite:///"
+
+Seconds = Annotated[int, Meta(ge=1, le=86_400)]
+
+
+class HttpConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The API and the pages. `token` is a file that holds the bearer token; `users` the file of who may sign in."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    token: str = "hub.token"  # noqa: S105 - a file name
+    users: str = ""
+    certificate: str = ""
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key belong together: give both or neither")
+
+
+class RemoteWriteConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A store that takes Prometheus remote write 1.0. `token` is a file with a bearer token, where it wants one."""
+
+    url: Annotated[str, Meta(pattern=r"^https?://[^\s/]+")]
+    token: str = ""
+    ca: str = ""
+    blocks: Annotated[int, Meta(ge=1, le=5_000)] = 200  # sample blocks a request
+    timeout_s: _SQLITE: Final = "sqlite:///"
+
+Seconds = 30
+
+
+class KeepConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long the store keeps what is bulky. Other records stay for ever."""
+
+    sample_days: Days = 14
+    minute_days: Days = 400
+
+
+class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One hub. `store` is a SQLAlchemy URL; several hubs may share one PostgreSQL store.
+
+    `silent_after_s`: an agent not heard for so long is silent, whatever it said last.
+    """
+
+    id: DeviceId = "hub"
+    roster: str = "roster.toml"
+    key: str = "hub.pem"
+    store: str = "sqlite:///hub.db"
+    broker: BrokerConfig = BrokerConfig()
+    http: HttpConfig = HttpConfig()
+    remote_write: RemoteWriteConfig | None = None
+    keep: KeepConfig = KeepConfig()
+    beacon_s: Annotated[int, Meta(ge=1, le=60)] = 5
+    silent_after_s: Annotated[int, Meta(ge=5, le=86_400)] = 90
+
+
+def load(path: Path) -> HubConfig:
+    """Read the file at `path`, its paths made absolute; `bus.config.ConfigError` with every mistake in it."""
+    read = config.load(path, HubConfig)
+    folder = path.resolve().parent
+
+    def at(name: str) -> str:
+        return str(folder / name) if name else ""
+
+    http, write, broker = read.http, read.remote_write, read.broker
+    store = read.store
+    if store.startswith(_SQLITE) and not store.startswith(_SQLITE + "/") and store != _SQLITE:
+        store = _SQLITE + at(store.removeprefix(_SQLITE))
+    if broker.tls is not None:
+        tls = TlsConfig(at(broker.tls.ca), at(broker.tls.cert), at(broker.tls.key))
+        broker = structs.replace(broker, tls=tls)
+    if write is not None:
+        write = structs.replace(write, token=at(write.token), ca=at(write.ca))
+    return structs.replace(
+        read,
+        roster=at(read.roster),
+        key=at(read.key),
+        store=store,
+        broker=broker,
+        http=structs.replace(
+            http, token=at(http.token), users=at(http.users), certificate=at(http.certificate), key=at(http.key)
+        ),
+        remote_write=write,
+    )
