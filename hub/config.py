@@ -36,9 +36,7 @@ class RemoteWriteConfig(Struct, frozen=True, forbid_unknown_fields=True):
     token: str = ""
     ca: str = ""
     blocks: Annotated[int, Meta(ge=1, le=5_000)] = 200  # sample blocks a request
-    timeout_s: _SQLITE: Final = "sqlite:///"
-
-Seconds = 30
+    timeout_s: Seconds = 30
 
 
 class KeepConfig(Struct, frozen=True, forbid_unknown_fields=True):
