@@ -12,6 +12,8 @@ from kiosk.panel.session import Known
 
 # Power-ups remembered, panels and touch pages together: far more than can still repeat a press.
 _BOOTS: Final = 512
+# A panel holds at most 32 presses back; a number this far below the newest can never come again.
+_ABOVE: Final = 256
 
 
 @dataclass(slots=True)
@@ -24,8 +26,8 @@ class _Boot:
         self.pending.discard(seq)
         if seq > self.floor:
             self.above.add(seq)
-        if self.floor < 0 and seq <= 1:
-            self.floor = seq
+        if len(self.above) > _ABOVE:
+            self.floor = min(self.above) - 1
         while self.floor + 1 in self.above:
             self.floor += 1
             self.above.discard(self.floor)
