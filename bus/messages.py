@@ -47,7 +47,8 @@ class Batch(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="batc
 
     `entries` may be empty: then the batch only asks what the hub holds. `chain` is the record chain's value before
     the first entry, 64 hex digits; empty for samples. `first_held` is the oldest entry still in the journal, `head` the
-    newest; with `lost` they let the hub say what is missing. `head` is 0 in an epoch with nothing in it.
+    newest; with `lost` they let the hub say what is missing. `head` is 0 in an epoch with nothing in it. `first` is the
+    sequence number of the first entry: it gives a place to one that cannot be read (0: not said).
     """
 
     device: DeviceId
@@ -58,6 +59,7 @@ class Batch(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="batc
     entries: list[Raw]
     chain: str = ""
     lost: list[Lost] = []
+    first: int = 0
     v: int = 1
 
 
