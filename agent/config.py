@@ -1,0 +1,252 @@
+"""The agent's configuration file, as structs for `bus.config.load`.
+
+It says what stands where in the commune: the box's own port, the switch, the router, each line with whom to call for
+it, name servers, the province's hub, hosts on the LAN and the services the counter lives on. Every target is optional
+but the router's address is what tells a dead router from a dead line, so it is worth filling in.
+"""
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+from bus.config import BrokerConfig, ClockConfig, DeviceConfig, JournalConfig, Port
+from bus.identifiers import DeviceId
+
+Id = Annotated[str, Meta(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$", description="lower-case, digits, hyphens")]
+Name = Annotated[str, Meta(min_length=1, max_length=80)]
+Address = Annotated[str, Meta(pattern=r"^(?:[0-9.]{7,15}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$", description="an IP address")]
+Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,253}$", description="a host name or an IP address")]
+PortName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@:-]{1,15}$", description="a network interface, such as eth0")]
+Url = Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+", max_length=500, description="an http or https address")]
+Seconds = Annotated[float, Meta(ge=0.2, le=3600)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Megabits = Annotated[int, Meta(ge=0, le=400_000)]
+
+Network = Literal["internet", "tslcd"]
+_RESERVED: Final = frozenset({"port", "switch", "router", "dns", "hub", "route", "address"})
+
+
+def _check_address(value: str, what: str) -> None:
+    if value:
+        try:
+            ipaddress.ip_address(value)
+        except ValueError as error:
+            raise ValueError(f"{what} = {value!r} is not an IP address") from error
+
+
+def _check_unique(ids: Iterable[str], what: str) -> None:
+    twice = sorted(name for name, count in Counter(ids).items() if count > 1)
+    if twice:
+        raise ValueError(f"{what} used twice: {', '.join(twice)}; each must be its own")
+
+
+class AgentConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the agent keeps its state, and how long a step of its samples is."""
+
+    state: Annotated[str, Meta(min_length=1)] = "/var/lib/commune/agent"
+    sample_step_s: Annotated[int, Meta(ge=1, le=300)] = 15
+
+
+class PagesConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where `/metrics` is served on the LAN side."""
+
+    host: Host = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 9101
+
+
+class LanConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The box's own port and what is nearest to it. `speed_mbit` is what the port should negotiate; 0: the best seen.
+
+    `router` and `switch` are addresses; leave `switch` out where it has none (then the LAN hosts answer for it).
+    """
+
+    port: PortName
+    router: Address
+    router_name: Name = "router"
+    switch: Address | None = None
+    speed_mbit: Megabits = 0
+
+    def __post_init__(self) -> None:
+        _check_address(self.router, "router")
+        _check_address(self.switch or "", "switch")
+
+
+class LineConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A line out of the commune. `hosts` are reached over it alone: the provider's first hop, then anchors beyond.
+
+    Two hosts or more make a cut known a second sooner, and one host's own failure is then not taken for the line's.
+    `gateway` names the line's own router where it is not the LAN's; `port` and `source` bind its probes, so that a
+    spare is asked while the main line carries the traffic. `web` is an address that must answer over it (captive
+    portals are found by it): with status 204, or with `web_expects` in its body.
+    """
+
+    id: Id
+    name: Name
+    network: Network
+    hosts: Annotated[list[Address], Meta(min_length=1, max_length=8)]
+    provider: str = ""
+    hotline: str = ""
+    contract: str = ""
+    role: Literal["main", "spare"] = "main"
+    gateway: Address | None = None
+    port: PortName | None = None
+    source: Address | None = None
+    web: Url | None = None
+    web_expects: str = ""
+    loss_pct: Percent = 5.0
+
+    def __post_init__(self) -> None:
+        _check_address(self.gateway or "", "gateway")
+        _check_address(self.source or "", "source")
+        for host in self.hosts:
+            _check_address(host, "hosts")
+        _check_unique(self.hosts, "host")
+
+
+class DnsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Name servers the commune uses, and a name they must know. Reached over `network` (`lan`: one of our own)."""
+
+    servers: Annotated[list[Address], Meta(min_length=1, max_length=8)]
+    name: Host
+    network: Literal["internet", "tslcd", "lan"] = "internet"
+
+    def __post_init__(self) -> None:
+        for server in self.servers:
+            _check_address(server, "servers")
+        _check_unique(self.servers, "server")
+
+
+class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The province's hub as the box reaches it (a TCP port); over `any` line, or one network alone."""
+
+    host: Host
+    port: Port
+    network: Literal["internet", "tslcd", "any"] = "tslcd"
+
+
+class HostConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A host on the LAN. `tcp` asks that port, else it is pinged. Off at night: `always_on = false`, no fault then."""
+
+    id: Id
+    name: Name
+    host: Address
+    tcp: Port | None = None
+    always_on: bool = True
+
+    def __post_init__(self) -> None:
+        _check_address(self.host, "host")
+
+
+class ServiceConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A service the counter lives on: its web address, or `tcp = "host:port"` where it speaks something else."""
+
+    id: Id
+    name: Name
+    network: Literal["internet", "tslcd", "any"] = "internet"
+    url: Url | None = None
+    tcp: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,253}:[0-9]{1,5}$")] | None = None
+    contact: str = ""
+    interval_s: Seconds = 10.0
+    certificate_days: Annotated[int, Meta(ge=0, le=365)] = 14
+
+    def __post_init__(self) -> None:
+        if (self.url is None) == (self.tcp is None):
+            raise ValueError('give either url = "https://..." or tcp = "host:port"')
+        if self.tcp is not None and not 1 <= int(self.tcp.rpartition(":")[2]) <= 65535:
+            raise ValueError(f"tcp = {self.tcp!r}: the port is from 1 to 65535")
+
+
+class OpticalConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A receiver of light: an SFP in a port of the box, or a router, switch or ONT that tells it by SNMP.
+
+    `oid` names the value, `scale` makes it dBm. `line` is the line it belongs to; below `threshold_dbm` it is lost.
+    """
+
+    line: Id
+    port: PortName | None = None
+    host: Address | None = None
+    oid: Annotated[str, Meta(pattern=r"^\.?[0-9]+(\.[0-9]+)+$")] | None = None
+    scale: float = 0.01
+    community: str = "public"
+    threshold_dbm: float = -27.0
+
+    def __post_init__(self) -> None:
+        if (self.port is None) == (self.host is None) or (self.host is None) != (self.oid is None):
+            raise ValueError("give either port (an SFP of the box), or host and oid (by SNMP)")
+
+
+class PowerConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A UPS known to NUT's upsd. Without this table nothing is said of the mains."""
+
+    ups: Annotated[str, Meta(min_length=1)]
+    host: Host = "127.0.0.1"
+    port: Port = 3493
+
+
+class MemberConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A device of the commune that is expected on its broker; `settings` are driven to it as its configuration."""
+
+    id: DeviceId
+    part: Literal["kiosk", "speaker", "conductor"]
+    settings: dict[str, str | int | float | bool] = {}
+
+
+class PaceConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How often targets are probed and how much evidence a verdict takes. The defaults are those measured."""
+
+    interval_s: Seconds = 1.0
+    host_interval_s: Seconds = 1.0
+    loss_window_s: Annotated[float, Meta(ge=5, le=600)] = 60.0
+    loss_hold_s: Annotated[float, Meta(ge=0, le=60)] = 5.0
+    flap_window_s: Annotated[float, Meta(ge=5, le=3600)] = 300.0
+    flap_count: Annotated[int, Meta(ge=2, le=100)] = 3
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True, rename={"lines": "line", "hosts": "host"}):
+    """The whole file. In TOML the lists are `[[line]]`, `[[host]]`, `[[service]]`, `[[optical]]`, `[[member]]`."""
+
+    device: DeviceConfig
+    lan: LanConfig
+    agent: AgentConfig = AgentConfig()
+    pages: PagesConfig = PagesConfig()
+    broker: BrokerConfig = BrokerConfig()
+    journal: JournalConfig = JournalConfig()
+    clock: ClockConfig = ClockConfig()
+    pace: PaceConfig = PaceConfig()
+    lines: list[LineConfig] = []
+    dns: DnsConfig | None = None
+    hub: HubConfig | None = None
+    hosts: list[HostConfig] = []
+    service: list[ServiceConfig] = []
+    optical: list[OpticalConfig] = []
+    power: PowerConfig | None = None
+    member: list[MemberConfig] = []
+
+    def __post_init__(self) -> None:
+        rungs = [line.id for line in self.lines] + [host.id for host in self.hosts] + [s.id for s in self.service]
+        _check_unique(rungs, "id")
+        if taken := _RESERVED & set(rungs):
+            raise ValueError(f"id {', '.join(sorted(taken))} is the name of a rung of its own; choose another")
+        _check_unique((member.id for member in self.member), "member")
+        known = {line.id for line in self.lines}
+        if strange := sorted({optical.line for optical in self.optical} - known):
+            raise ValueError(f"optical.line {', '.join(strange)} is not the id of a [[line]]")
+        self._check_networks()
+
+    def _check_networks(self) -> None:
+        networks = {line.network for line in self.lines}
+        wanted: list[tuple[str, str]] = [(f"service {service.id}", service.network) for service in self.service]
+        wanted += [("dns", self.dns.network)] if self.dns else []
+        wanted += [("hub", self.hub.network)] if self.hub else []
+        for what, network in wanted:
+            if network in ("internet", "tslcd") and network not in networks:
+                raise ValueError(f'{what} is reached over {network}, but no [[line]] has network = "{network}"')
+
+
+def is_address(host: str) -> bool:
+    """Whether `host` is an IP address: then it needs no name server."""
+    return re.fullmatch(r"[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", host.strip("[]")) is not None
