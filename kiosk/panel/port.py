@@ -80,9 +80,9 @@ class SerialPort:
         if line is None:
             return False
         try:
-            if not select.select([], [line.fd], [], 0)[1]:
+            if not select.select([], [line.fileno()], [], 0)[1]:
                 raise BlockingIOError
-            os.write(line.fd, frame)
+            os.write(line.fileno(), frame)
         except BlockingIOError:
             self.counters.stuck_writes += 1
             self._stuck += 1
@@ -113,13 +113,13 @@ class SerialPort:
     async def _serve(self, line: serial.Serial) -> None:
         self._line, self._stuck = line, 0
         self._lost.clear()
-        asyncio.get_running_loop().add_reader(line.fd, self._readable, line)
+        asyncio.get_running_loop().add_reader(line.fileno(), self._readable, line)
         self._on_open()
         await self._lost.wait()
 
     def _readable(self, line: serial.Serial) -> None:
         try:
-            data = os.read(line.fd, _CHUNK)
+            data = os.read(line.fileno(), _CHUNK)
         except BlockingIOError:
             return
         except OSError as error:
@@ -140,7 +140,7 @@ class SerialPort:
         was_serving = self._line is not None
         self._line = None
         with contextlib.suppress(OSError, ValueError):
-            asyncio.get_running_loop().remove_reader(line.fd)
+            asyncio.get_running_loop().remove_reader(line.fileno())
         with contextlib.suppress(OSError):
             line.close()
         if was_serving:
