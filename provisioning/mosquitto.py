@@ -18,8 +18,8 @@ from bus.config import TlsConfig
 from bus.errors import WrongInputError
 from bus.identifiers import SiteId
 
-# Above the largest batch the uplink sends; a packet beyond it ends its sender's connection.
-MAX_PACKET_BYTES: Final = 8 * 1024 * 1024
+# What bus.mqtt takes as well; a larger packet ends its sender's connection.
+MAX_PACKET_BYTES: Final = 2 * 1024 * 1024
 KEEPALIVE_S: Final = 15
 RECONNECT_FIRST_S: Final = 1
 RECONNECT_LAST_S: Final = 30
