@@ -70,3 +70,4 @@ class ProbeResult:
     reason: str = ""
     detail: str = ""
     certificate_days: float | None = None
+    http_status: int | None = None

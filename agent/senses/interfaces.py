@@ -1,0 +1,104 @@
+"""The state of ports, addresses and default routes, read whole. The only file that knows psutil's and netifaces' ways.
+
+netifaces is abandoned; `netifaces-plus` gives the same module and is kept up. Neither library tells a route's metric
+or how often a carrier changed: these two come from /proc/net and /sys/class/net, and are left out where those lack
+them.
+"""
+
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import netifaces
+import psutil
+
+from agent.observations import Duplex, NetworkState, PortState, Route
+
+_DUPLEX: Final[dict[int, Duplex]] = {
+    psutil.NIC_DUPLEX_FULL: Duplex.FULL,
+    psutil.NIC_DUPLEX_HALF: Duplex.HALF,
+    psutil.NIC_DUPLEX_UNKNOWN: Duplex.UNKNOWN,
+}
+_SPEED_UNKNOWN_MBIT: Final = 65_535  # what some drivers give for "unknown", cut to 16 bits
+
+
+def read_network(*, sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> NetworkState:
+    """All ports but the loopback, and all default routes, lowest metric first."""
+    counters = psutil.net_io_counters(pernic=True)
+    ports: dict[str, PortState] = {}
+    for name, stats in psutil.net_if_stats().items():
+        flags = stats.flags.split(",")
+        if "loopback" in flags:
+            continue
+        counted = counters.get(name)
+        speed = stats.speed if 0 < stats.speed < _SPEED_UNKNOWN_MBIT else None
+        ports[name] = PortState(
+            name=name,
+            present=True,
+            carrier="running" in flags,
+            speed_mbit=speed,
+            duplex=_DUPLEX.get(stats.duplex, Duplex.UNKNOWN),
+            addresses=_addresses(name),
+            rx_errors=counted.errin if counted else 0,
+            tx_errors=counted.errout if counted else 0,
+            rx_bytes=counted.bytes_recv if counted else 0,
+            tx_bytes=counted.bytes_sent if counted else 0,
+            carrier_changes=_number(sys_root / "class/net" / name / "carrier_changes"),
+        )
+    return NetworkState(mono_ns=time.monotonic_ns(), ports=ports, routes=_default_routes(proc_root))
+
+
+def _addresses(name: str) -> tuple[str, ...]:
+    try:
+        families = netifaces.ifaddresses(name)
+    except ValueError:
+        return ()  # the port went away since it was listed
+    return tuple(
+        entry["addr"]
+        for family in (netifaces.AF_INET, netifaces.AF_INET6)
+        for entry in families.get(family, ())
+        if "addr" in entry
+    )
+
+
+def _default_routes(proc_root: Path) -> tuple[Route, ...]:
+    metrics = _metrics(proc_root)
+    gateways: dict[Any, Any] = dict(netifaces.gateways())
+    routes = [
+        Route(gateway=gateway, port=port, metric=metrics.get((family, port), 0))
+        for family in (netifaces.AF_INET, netifaces.AF_INET6)
+        for gateway, port, *_ in gateways.get(family, ())
+    ]
+    return tuple(sorted(routes, key=lambda route: (route.metric, route.port, route.gateway)))
+
+
+def _metrics(proc_root: Path) -> dict[tuple[int, str], int]:
+    """(family, port) -> the lowest metric of its default routes."""
+    metrics: dict[tuple[int, str], int] = {}
+    for line in _lines(proc_root / "net/route")[1:]:
+        port, destination, _, _, _, _, metric, mask, *_ = line.split()
+        if destination == mask == "00000000":
+            _keep_lowest(metrics, (netifaces.AF_INET, port), int(metric))
+    for line in _lines(proc_root / "net/ipv6_route"):
+        destination, length, _, _, _, metric, _, _, _, port = line.split()
+        if length == "00" and not destination.strip("0"):
+            _keep_lowest(metrics, (netifaces.AF_INET6, port), int(metric, 16))
+    return metrics
+
+
+def _keep_lowest(metrics: dict[tuple[int, str], int], key: tuple[int, str], metric: int) -> None:
+    metrics[key] = min(metric, metrics.get(key, metric))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+
+
+def _number(path: Path) -> int:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
