@@ -47,7 +47,7 @@ install_packages() {
   installed=$(dpkg-query -W -f '${db:Status-Status}\n' "$@" 2>/dev/null | grep -cx installed || true)
   [ "$installed" -ne $# ] || return 0
   missing=$(missing_packages "$@")
-  say "installing Debian packages: $missing"
+  say "installing Debian packages (some minutes on a bare machine): $missing"
   new_services=
   for service in $foreign_services; do
     case " $missing " in *" $service "*) new_services="$new_services $service.service" ;; esac
@@ -61,8 +61,11 @@ install_packages() {
       printf "#!/bin/sh\nexit 101\n" >$policy && chmod 755 $policy
     fi
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -qq -o DPkg::Lock::Timeout=600 update &&
-      apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "$@"
+    told=$(mktemp)
+    quiet() { apt-get -q -o DPkg::Lock::Timeout=600 "$@" >"$told" 2>&1 || { cat "$told"; rm -f "$told"; exit 1; }; }
+    quiet update
+    quiet install -y --no-install-recommends "$@"
+    rm -f "$told"
   ' install $missing </dev/null >&2 || fail "apt-get could not install: $missing"
   if [ -n "$new_services" ] && command -v systemctl >/dev/null; then
     # shellcheck disable=SC2086
