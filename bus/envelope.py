@@ -76,6 +76,10 @@ class SigningKey:
         pem = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         replace_file(path, pem, mode=0o600)
 
+    def save_public(self, path: Path) -> None:
+        """Write the public half for those who are to believe this key: 64 hex digits, as in the hub's roster."""
+        replace_file(path, self.public_bytes.hex().encode() + b"\n", mode=0o644)
+
     def sign(self, content_type: str, body: bytes) -> str:
         """One signature over (content type, body), as it stands in the user property."""
         signature = self._private.sign(pae(content_type, body))
@@ -85,6 +89,20 @@ class SigningKey:
 def key_id(public_bytes: bytes) -> KeyId:
     """16 hex digits that name a raw 32-byte Ed25519 public key."""
     return hashlib.sha256(public_bytes).hexdigest()[:16]
+
+
+def load_public_keys(paths: Iterable[Path]) -> dict[KeyId, bytes]:
+    """Read public key files (64 hex digits each) into the form `verify` takes; `WrongInputError` where one is not."""
+    keys: dict[KeyId, bytes] = {}
+    for path in paths:
+        try:
+            raw = bytes.fromhex(path.read_text(encoding="ascii").strip())
+        except (OSError, ValueError) as error:
+            raise WrongInputError(f"cannot read the public key {path}: {error}") from error
+        if len(raw) != 32:
+            raise WrongInputError(f"{path} holds {len(raw)} bytes; an Ed25519 public key is 32, as 64 hex digits")
+        keys[key_id(raw)] = raw
+    return keys
 
 
 def pae(content_type: str, body: bytes) -> bytes:
