@@ -111,14 +111,24 @@ def machine() -> dict[str, Any]:
     }
 
 
+def section(text: str, name: str) -> list[str]:
+    """The lines between `<!-- name -->` and `<!-- /name -->`."""
+    return _split(text, name)[1].splitlines()
+
+
 def replace_section(text: str, name: str, lines: Iterable[str]) -> str:
-    """`text` with what stands between `<!-- name -->` and `<!-- /name -->` replaced by `lines`."""
+    """`text` with `lines` in the place of the section `name`."""
+    before, _, after = _split(text, name)
+    return "\n".join([before, *lines, after])
+
+
+def _split(text: str, name: str) -> tuple[str, str, str]:
     start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     before, found_start, rest = text.partition(start)
-    _, found_end, after = rest.partition(end)
+    inner, found_end, after = rest.partition(end)
     if not found_start or not found_end:
         raise ValueError(f"no section {start} ... {end}; add the two lines where the figures shall stand")
-    return "\n".join([before + start, *lines, end + after])
+    return before + start, inner, end + after
 
 
 def _number(value: float | None) -> str:

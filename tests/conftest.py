@@ -8,6 +8,9 @@ import pytest
 
 from bus.identifiers import SiteId
 from tests.broker import Broker
+from tests.evidence import evidence, pytest_terminal_summary
+
+__all__ = ["broker", "evidence", "new_broker", "pytest_terminal_summary", "site"]
 
 
 @pytest.fixture(scope="session")
