@@ -1,0 +1,192 @@
+"""The ballot box: a press goes in once, is on disk, and only then is anyone told.
+
+It holds the ledger of known presses, the memory of the last minute for `kiosk.votes`, and the day's tally; all three
+are rebuilt from the journal at start, so that a kiosk killed at any point knows what it had taken.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from bus.clock import Stamp
+from bus.entries import EntryData, OfficerOnDuty, RatingDay, RatingFlagged, RatingPressed, RatingReason, read_data
+from bus.errors import UnavailableError, WrongInputError
+from bus.journal import Journal
+from bus.logs import fields
+from bus.messages import Entry
+from kiosk.day import DayTally
+from kiosk.ledger import PressLedger
+from kiosk.panel.session import Known
+from kiosk.settings import KioskSettings, is_open, local_time
+from kiosk.votes import Judged, Pressed, Recent, judge
+
+log = logging.getLogger("kiosk.ballots")
+
+Source = Literal["panel", "keypad", "touch"]
+DutySource = Literal["badge", "console", "settings"]
+
+_CHUNK: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """One press as a source hands it in. `pressed_ms` is on the monotonic clock of stamps (CLOCK_BOOTTIME)."""
+
+    press: str
+    source: Source
+    level: int
+    levels: int
+    pressed_ms: int
+    language: str = "vi"
+
+
+class BallotBox:
+    """Lives on the event loop; `stamp` gives this moment, `settings` what holds now."""
+
+    def __init__(self, journal: Journal, *, stamp: Callable[[], Stamp], settings: Callable[[], KioskSettings]) -> None:
+        self._journal = journal
+        self._stamp = stamp
+        self._settings = settings
+        self._ledger = PressLedger()
+        self._recent: Recent = ()
+        self._tallies: dict[tuple[str, str], DayTally] = {}
+        self.officer = ""
+        self._recover()
+
+    def known(self, press: str) -> Known:
+        """New, being written, or on disk."""
+        return self._ledger.known(press)
+
+    async def put(self, ballot: Ballot) -> bool:
+        """Take a press; True once it is on disk, False where it was known already.
+
+        `UnavailableError` where it could not be written: nothing was taken, and the source must offer it again.
+        """
+        if self._ledger.known(ballot.press) is not Known.NEW:
+            return False
+        settings, stamp = self._settings(), self._stamp()
+        pressed = Pressed(ballot.press, ballot.pressed_ms, ballot.level, settings.counter)
+        open_now = is_open(settings, local_time(stamp.wall_ms))
+        self._recent, judged = judge(self._recent, pressed, counter_open=open_now)
+        self._ledger.begin(ballot.press)
+        record = RatingPressed(
+            press=ballot.press,
+            source=ballot.source,
+            level=ballot.level,
+            levels=ballot.levels,
+            age_ms=max(0, stamp.mono_ns // 1_000_000 - ballot.pressed_ms),
+            counter=settings.counter,
+            officer=self.officer,
+            question=settings.question.id,
+            language=ballot.language,
+            replaces=judged.replaces,
+            flags=judged.flags,
+        )
+        try:
+            await self._write(record, stamp)
+        except UnavailableError:
+            self._ledger.give_up(ballot.press)
+            self._forget(ballot.press, judged)
+            raise
+        self._ledger.keep(ballot.press)
+        for flag, presses in judged.flagged_earlier.items():
+            await self._write(RatingFlagged(presses=presses, flag=flag), self._stamp())
+        return True
+
+    async def give_reason(self, press: str, reason: str) -> None:
+        """Record why. `UnavailableError` where it could not be written: a reason may be lost, a vote may not."""
+        await self._write(RatingReason(press=press, reason=reason, counter=self._settings().counter), self._stamp())
+
+    async def set_officer(self, code: str, source: DutySource) -> None:
+        """From now on ratings belong to this officer; "" for nobody. On disk before it holds."""
+        if code == self.officer:
+            return
+        await self._write(OfficerOnDuty(self._settings().counter, code, source), self._stamp())
+        self.officer = code
+
+    async def close_days(self) -> None:
+        """Journal the totals of counters that have closed for the day, and of days that are over. Call now and then."""
+        settings, now = self._settings(), local_time(self._stamp().wall_ms)
+        today = now.date().isoformat()
+        for key, tally in list(self._tallies.items()):
+            over = tally.day != today
+            if tally.changed and (over or _closed_for_today(settings, now)):
+                await self._write(tally.closed(), self._stamp())
+            if over and not tally.changed:
+                del self._tallies[key]
+
+    async def _write(self, data: EntryData, stamp: Stamp) -> None:
+        await asyncio.wrap_future(self._journal.append(data, at=stamp))
+        self._fold(data, stamp)
+
+    def _fold(self, data: EntryData, stamp: Stamp) -> None:
+        """Keep the totals; live and at start alike."""
+        match data:
+            case RatingPressed():
+                key = local_time(stamp.wall_ms).date().isoformat(), data.counter
+                self._tallies.setdefault(key, DayTally(*key)).take(data)
+            case RatingFlagged():
+                for tally in self._tallies.values():
+                    tally.take(data)
+            case RatingDay():
+                if (closed := self._tallies.get((data.day, data.counter))) is not None:
+                    closed.changed = False
+            case _:
+                pass
+
+    def _forget(self, press: str, judged: Judged) -> None:
+        """A press that could not be written was never there."""
+        self._recent = tuple(
+            replace(one, replaced=False) if one.press == judged.replaces else one
+            for one in self._recent
+            if one.press != press
+        )
+
+    def _recover(self) -> None:
+        presses = 0
+        boot = self._stamp().boot
+        for entry, data in _records(self._journal):
+            match data:
+                case RatingPressed():
+                    presses += 1
+                    self._ledger.keep(data.press)
+                    if entry.at.boot == boot:
+                        pressed_ms = entry.at.mono_ns // 1_000_000 - data.age_ms
+                        pressed = Pressed(data.press, pressed_ms, data.level, data.counter)
+                        self._recent, _ = judge(self._recent, pressed, counter_open=True)
+                case OfficerOnDuty():
+                    self.officer = data.officer
+                case _:
+                    pass
+            self._fold(data, entry.at)
+        log.info("ballots recovered %s", fields(presses=presses))
+
+
+def _closed_for_today(settings: KioskSettings, now: datetime) -> bool:
+    """No hours are left today. A counter without hours closes at midnight only."""
+    today = [hours for hours in settings.hours if now.isoweekday() in hours.days]
+    return bool(settings.hours) and all(hours.closes <= now.strftime("%H:%M") for hours in today)
+
+
+def _records(journal: Journal) -> Iterator[tuple[Entry, EntryData]]:
+    """Every record still in the journal, in order; what cannot be read is the hub's to quarantine."""
+    for view in journal.epochs():
+        seq = view.first_held
+        while view.klass == "record" and seq <= view.head:
+            chunk = journal.read(view.epoch, view.klass, seq, max_count=_CHUNK, max_bytes=1 << 20)
+            if not chunk.entries:
+                break
+            for body in chunk.entries:
+                try:
+                    entry = msgspec.json.decode(body, type=Entry)
+                    data = read_data(entry.kind, entry.data)
+                except (msgspec.MsgspecError, WrongInputError):
+                    continue
+                if data is not None:
+                    yield entry, data
+            seq = chunk.first + len(chunk.entries)

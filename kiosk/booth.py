@@ -1,0 +1,161 @@
+"""The booth: where presses from any source meet the ballot box, and where what is shown is decided.
+
+    panel, keypad, touch page --Ballot--> BallotBox (disk) --> Flow --> Picture --> screens
+                                             |                  +--> prompts (sound)
+                                             +--> the source is told: only now does a panel light up
+
+It knows no device and no screen: they subscribe. Everything runs on the event loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from bus.clock import Quality
+from bus.errors import UnavailableError
+from bus.logs import fields
+from bus.timekeeper import Timekeeper
+from kiosk.ballots import Ballot, BallotBox
+from kiosk.flow import (
+    Conditions,
+    Flow,
+    Input,
+    KeepReason,
+    LanguageChosen,
+    Now,
+    Prompt,
+    ReasonGiven,
+    Skipped,
+    Voted,
+    step,
+)
+from kiosk.picture import Picture, draw
+from kiosk.settings import KioskSettings, is_open, local_time
+
+log = logging.getLogger("kiosk.booth")
+
+TICK_S: Final = 0.1
+
+
+class Booth:
+    """One counter's kiosk. `settings` may be replaced at any time by `use`."""
+
+    def __init__(self, box: BallotBox, clock: Timekeeper, settings: KioskSettings) -> None:
+        self.box: Final = box
+        self.settings = settings
+        self._clock = clock
+        self._conditions = Conditions()
+        self._panel_buttons: int | None = None
+        self._flow = Flow(language=settings.languages[0])
+        self._pictures: list[Callable[[Picture], None]] = []
+        self._prompts: list[Callable[[Prompt], None]] = []
+        self._reasons: set[asyncio.Task[None]] = set()
+        self.picture = self._draw()
+
+    def on_picture(self, show: Callable[[Picture], None]) -> Callable[[], None]:
+        """Call `show` with each new picture, and now; returns how to stop."""
+        self._pictures.append(show)
+        show(self.picture)
+        return lambda: self._pictures.remove(show)
+
+    def on_prompt(self, speak: Callable[[Prompt], None]) -> None:
+        """Call `speak` when something is to be said."""
+        self._prompts.append(speak)
+
+    def use(self, settings: KioskSettings) -> None:
+        """New settings hold from now on."""
+        self.settings = settings
+        if self._flow.language not in settings.languages:
+            self._flow = replace(self._flow, language=settings.languages[0])
+        self.tick()
+
+    def panel(self, *, present: bool, buttons: int | None = None) -> None:
+        """A panel has come or gone."""
+        if buttons is not None:
+            self._panel_buttons = buttons
+        self._conditions = replace(self._conditions, panel=present)
+        self.tick()
+
+    def network(self, *, up: bool) -> None:
+        """The commune's broker is reached, or is not."""
+        if up != self._conditions.network_up:
+            self._conditions = replace(self._conditions, network_up=up)
+            self.tick()
+
+    async def put(self, ballot: Ballot) -> bool:
+        """A press: True once on disk, False when known already; `UnavailableError` when it could not be written."""
+        ballot = replace(ballot, language=self._flow.language)
+        try:
+            new = await self.box.put(ballot)
+        except UnavailableError as error:
+            log.error("press not written %s", fields(error=error))
+            self._disk(ok=False)
+            raise
+        self._disk(ok=True)
+        if new:
+            self._step(Voted(ballot.press, ballot.level, touch=ballot.source == "touch"))
+        return new
+
+    def reason(self, press: str, reason: str) -> None:
+        """The citizen touched a reason for their press; another press has come meanwhile: too late."""
+        if press == self._flow.press:
+            self._step(ReasonGiven(reason))
+
+    def skip(self) -> None:
+        """The citizen wants to give no reason."""
+        self._step(Skipped())
+
+    def language(self, language: str) -> None:
+        """The citizen chose a language."""
+        self._step(LanguageChosen(language))
+
+    def tick(self) -> None:
+        """Time has passed; call every `TICK_S`."""
+        stamp = self._clock.now()
+        # A counter is not closed on the word of a clock that nobody vouches for.
+        unsure = stamp.quality is Quality.UNKNOWN
+        self._conditions = replace(
+            self._conditions, counter_open=unsure or is_open(self.settings, local_time(stamp.wall_ms))
+        )
+        self._step(Now(self._conditions))
+
+    def now_ms(self) -> int:
+        """The monotonic clock of stamps, in milliseconds."""
+        return self._clock.now().mono_ns // 1_000_000
+
+    def _disk(self, *, ok: bool) -> None:
+        if ok != self._conditions.disk_ok:
+            self._conditions = replace(self._conditions, disk_ok=ok)
+            self.tick()
+
+    def _step(self, happened: Input) -> None:
+        self._flow, effects = step(self._flow, happened, self.settings, now_ms=self.now_ms())
+        for effect in effects:
+            match effect:
+                case Prompt():
+                    for speak in self._prompts:
+                        speak(effect)
+                case KeepReason(press, reason):
+                    task = asyncio.get_running_loop().create_task(self._keep_reason(press, reason))
+                    self._reasons.add(task)
+                    task.add_done_callback(self._reasons.discard)
+        picture = self._draw()
+        if picture != self.picture:
+            self.picture = picture
+            for show in list(self._pictures):
+                show(picture)
+
+    async def _keep_reason(self, press: str, reason: str) -> None:
+        try:
+            await self.box.give_reason(press, reason)
+        except UnavailableError as error:
+            log.error("reason not written %s", fields(error=error))
+
+    def _draw(self) -> Picture:
+        stamp = self._clock.now()
+        unsure = stamp.quality is Quality.UNKNOWN
+        clock = "" if unsure else local_time(stamp.wall_ms).strftime("%H:%M")
+        levels = self._panel_buttons or self.settings.levels
+        return draw(self._flow, self.settings, levels=levels, clock=clock)
