@@ -62,7 +62,7 @@ class Choice(Struct, frozen=True):
 class Picture(Struct, frozen=True):
     """All that is on the screen. `network` is a line of text while the network is down, else empty.
 
-    `skip` is the word of the button that leaves the reasons. `clock` is the local time HH:MM, empty while it is unknown.
+    `skip` is the word of the button that leaves the reasons. `clock` is the local time HH:MM, empty while unknown.
     """
 
     view: View

@@ -164,6 +164,11 @@ class FrameReader:
             if body:
                 yield body
 
+    def forget(self) -> None:
+        """The line was closed: what is held of a frame will not be completed."""
+        self.noise_bytes += len(self._held)
+        self._held.clear()
+
     def _next(self) -> bytes | None:
         """One body; b"" when something was dropped and there may be more; None when more bytes are wanted."""
         start = self._held.find(b"$")
