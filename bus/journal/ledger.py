@@ -1,0 +1,72 @@
+"""What a receipt means: a pure function of what is known of the consumer, the receipt and our own head.
+
+Within a run, what a consumer holds only grows, so receipts are united. A new run may hold less (a store restored from a
+backup): what it lacks is offered again. A run that was left never counts again, and a new one must be dated later than
+the last receipt seen, so that an old receipt replayed frees nothing; only where that last date lies in our own future
+(the hub's clock was wrong then) is an earlier one taken.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bus.clock import Quality, Stamp
+from bus.journal.ranges import Ranges, clip, count, subtract, union
+from bus.journal.stream import Held
+from bus.messages import Receipt
+
+_RUNS_REMEMBERED: Final = 32
+_FUTURE_MS: Final = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerState:
+    """The run a consumer is in, the date of its latest receipt, and the runs it has left, newest last."""
+
+    run: str = ""
+    at_ms: int = 0
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`held` replaces what the stream knew (None: nothing changes there)."""
+
+    fresh: bool
+    consumer: ConsumerState
+    held: Held
+    newly: int = 0
+    again: Ranges = ()
+    above_head: bool = False
+
+
+def enter_run(state: ConsumerState, run: str, at_ms: int, now: Stamp) -> ConsumerState | None:
+    """The consumer's state once this receipt is believed; None where it is stale."""
+    if run == state.run:
+        return replace(state, at_ms=max(state.at_ms, at_ms))
+    if run in state.left:
+        return None
+    if at_ms <= state.at_ms:
+        was_wrong = now.quality is not Quality.UNKNOWN and state.at_ms > now.wall_ms + _FUTURE_MS
+        if not was_wrong:
+            return None
+    left = (*state.left, state.run)[-_RUNS_REMEMBERED:] if state.run else state.left
+    return ConsumerState(run, at_ms, left)
+
+
+def decide(consumer: ConsumerState, held: Held, receipt: Receipt, *, head: int, now: Stamp) -> Decision:
+    """Read one verified receipt against what we knew of the consumer and this stream."""
+    entered = enter_run(consumer, receipt.run, receipt.at_ms, now)
+    if entered is None or (receipt.run == held.run and receipt.at_ms < held.at_ms):
+        return Decision(fresh=False, consumer=consumer, held=held)
+    said = union(receipt.stored)
+    stored = clip(said, 1, head)
+    if receipt.run == held.run:
+        stored = union(stored, held.stored)
+    return Decision(
+        fresh=True,
+        consumer=entered,
+        held=Held(receipt.run, receipt.at_ms, stored),
+        newly=count(subtract(stored, held.stored)),
+        again=subtract(held.stored, stored),
+        above_head=bool(said) and said[-1][1] > head,
+    )
