@@ -1,7 +1,8 @@
 """Watches the box's own ports and routes: rung by the kernel, and looking by itself every 30 s whatever it hears.
 
 `on_change` gets the first state at once and then each one that differs in more than its counters; it is called on the
-event loop. A storm of changes is read at most every 20 ms, its end always.
+event loop. A storm of changes is read at most every 20 ms, its end always. Of a
+port whose carrier comes and goes the kernel itself tells no more than once a second (net/core/link_watch.c).
 """
 
 import asyncio

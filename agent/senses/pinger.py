@@ -37,7 +37,6 @@ class _Burst:
         self.sent = 0
         self.open: dict[int, int] = {}  # seq -> monotonic ns at sending
         self.rtts_ms: list[float] = []
-        self.faults = 0
         self.fault: tuple[str, str] | None = None
         self.kernel_refused = False
         self.settled = asyncio.Event()
@@ -48,7 +47,6 @@ class _Burst:
 
     def refuse(self, seq: int, fault: tuple[str, str]) -> None:
         del self.open[seq]
-        self.faults += 1
         self.fault = fault
         self._settle()
 
@@ -215,7 +213,8 @@ class Pinger:
             await _wait(burst.settled, until)
             if burst.rtts_ms and burst.open:
                 await _wait(burst.settled, begin + timeout_s)
-            if len(burst.rtts_ms) >= rule.needed or burst.faults == burst.sent:
+            # Routers send few errors a second: one that came back, and no answer, speaks for the whole burst.
+            if len(burst.rtts_ms) >= rule.needed or (burst.fault and not burst.rtts_ms):
                 return
 
     def _retire(self, door: _Door, burst: _Burst) -> None:

@@ -1,0 +1,155 @@
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+from agent.observations import NetworkState
+from agent.senses.interfaces import read_network
+from agent.senses.linkwatch import LinkWatch
+from agent.senses.netlink import Doorbell
+from tests.agent.senses.netlab import Lab
+
+
+class Watched:
+    def __init__(self) -> None:
+        self.states: list[tuple[float, NetworkState]] = []
+        self.changed = asyncio.Event()
+
+    def __call__(self, state: NetworkState) -> None:
+        self.states.append((time.monotonic(), state))
+        self.changed.set()
+
+    async def until(self, wanted: Callable[[NetworkState], bool]) -> float:
+        """When a state with this first came, waiting for it."""
+        async with asyncio.timeout(5):
+            while True:
+                for at, state in self.states:
+                    if wanted(state):
+                        return at
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@asynccontextmanager
+async def watching(watch: LinkWatch) -> AsyncIterator[None]:
+    task = asyncio.create_task(watch.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_pulled_cable_is_seen_within_milliseconds_and_so_is_its_return(lab: Lab) -> None:
+    seen = Watched()
+    async with watching(LinkWatch(seen)):
+        await seen.until(lambda state: state.ports["up0"].carrier)
+        seen.states.clear()
+        before = time.monotonic()
+        await asyncio.to_thread(lab.peer.ip, "link", "set", "down0", "down")
+        lost = await seen.until(lambda state: not state.ports["up0"].carrier)
+        # The kernel tells of at most one such change a second, and this port has only just come up; how fast it is
+        # otherwise is measured by benchmarks/links.py.
+        assert lost - before < 2
+        seen.states.clear()
+        await asyncio.to_thread(lab.peer.ip, "link", "set", "down0", "up")
+        await seen.until(lambda state: state.ports["up0"].carrier)
+
+
+async def test_addresses_and_routes_are_seen(lab: Lab) -> None:
+    seen = Watched()
+    async with watching(LinkWatch(seen)):
+        await seen.until(lambda state: "10.9.0.1" in state.ports["up0"].addresses)
+        await asyncio.to_thread(lab.box.ip, "route", "add", "default", "via", "10.9.0.2", "metric", "70")
+        await seen.until(
+            lambda state: [(r.gateway, r.port, r.metric) for r in state.routes] == [("10.9.0.2", "up0", 70)]
+        )
+        await asyncio.to_thread(
+            lab.box.ip, "-6", "route", "add", "default", "via", "fd00:10:9:0::2", "dev", "up0", "metric", "5"
+        )
+        await seen.until(
+            lambda state: ("fd00:10:9::2", "up0", 5) in [(r.gateway, r.port, r.metric) for r in state.routes]
+        )
+        await asyncio.to_thread(lab.box.ip, "addr", "flush", "dev", "up0")
+        await seen.until(
+            lambda state: (
+                "10.9.0.2" not in [r.gateway for r in state.routes] and "10.9.0.1" not in state.ports["up0"].addresses
+            )
+        )
+
+
+async def test_a_port_that_is_taken_out_is_gone(lab: Lab) -> None:
+    seen = Watched()
+    async with watching(LinkWatch(seen)):
+        await seen.until(lambda state: "up0" in state.ports)
+        await asyncio.to_thread(lab.box.ip, "link", "delete", "up0")
+        await seen.until(lambda state: "up0" not in state.ports)
+
+
+async def test_counters_alone_are_no_change_but_stay_fresh(lab: Lab) -> None:
+    seen = Watched()
+    watch = LinkWatch(seen)
+    async with watching(watch):
+        await seen.until(lambda state: state.ports["up0"].carrier)
+        count = len(seen.states)
+        before = watch.look()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as talk:
+            talk.sendto(b"x" * 500, ("10.9.0.2", 9))
+        after = watch.look()
+        assert before is not None
+        assert after is not None
+        assert after.ports["up0"].tx_bytes >= before.ports["up0"].tx_bytes
+        assert len(seen.states) == count
+
+
+async def test_what_the_kernel_dropped_is_made_good_by_reading_all_again(lab: Lab) -> None:
+    doorbell = Doorbell(receive_bytes=2048)
+    # More messages than the socket holds, before anybody listens: the kernel says ENOBUFS.
+    for index in range(40):
+        lab.box.ip("addr", "add", f"10.77.0.{index + 1}/32", "dev", "up0")
+    seen = Watched()
+    watch = LinkWatch(seen, doorbell=doorbell, look_every_s=600)
+    async with watching(watch):
+        await seen.until(lambda state: "10.77.0.40" in state.ports["up0"].addresses)
+        await asyncio.to_thread(lab.box.ip, "addr", "del", "10.77.0.40/32", "dev", "up0")
+        await seen.until(lambda state: "10.77.0.40" not in state.ports["up0"].addresses)
+    assert watch.overflows >= 1
+
+
+async def test_it_looks_by_itself_when_nothing_rings() -> None:
+    readings: list[NetworkState] = []
+    enough = asyncio.Event()
+
+    def read() -> NetworkState:
+        readings.append(NetworkState(mono_ns=len(readings)))
+        if len(readings) == 3:
+            enough.set()
+        return readings[-1]
+
+    async with watching(LinkWatch(lambda _: None, read=read, look_every_s=0.01)):
+        async with asyncio.timeout(5):
+            await enough.wait()
+
+
+async def test_a_failing_read_is_counted_and_watching_goes_on() -> None:
+    seen = Watched()
+    calls: Iterator[OSError | NetworkState] = iter([OSError("port vanished"), NetworkState(mono_ns=1)])
+
+    def read() -> NetworkState:
+        outcome = next(calls, NetworkState(mono_ns=2))
+        if isinstance(outcome, OSError):
+            raise outcome
+        return outcome
+
+    watch = LinkWatch(seen, read=read, look_every_s=0.01)
+    async with watching(watch):
+        await seen.until(lambda state: state.mono_ns == 1)
+    assert watch.failures == 1
+
+
+def test_loopback_is_no_port_and_veth_has_its_speed(lab: Lab) -> None:
+    state = read_network()
+    assert set(state.ports) == {"up0"}
+    assert state.ports["up0"].speed_mbit == 10_000
+    assert state.ports["up0"].present
