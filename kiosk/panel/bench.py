@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 import tty
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -23,6 +23,9 @@ from kiosk.panel import simulated
 from kiosk.panel.frames import FrameReader, FromPanel, decode_to_panel, encode
 
 TICK_S: Final = 0.02
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Command(Struct, forbid_unknown_fields=True):
@@ -52,6 +55,7 @@ class PanelBench:
         self.link = link
         self._panel, self._buttons = panel, buttons
         self._master: int | None = None
+        self._held = -1
         self._line = ""
         self._reader = FrameReader()
         self._watchers: set[asyncio.StreamWriter] = set()
@@ -64,9 +68,7 @@ class PanelBench:
         server = None
         try:
             if control is not None:
-                control.unlink(missing_ok=True)
-                server = await asyncio.start_unix_server(self._serve, control)
-                control.chmod(0o600)
+                server = await _listen(control, self._serve)
             while True:
                 self._tick()
                 await asyncio.sleep(TICK_S)
@@ -83,7 +85,8 @@ class PanelBench:
         master, held = os.openpty()
         tty.setraw(held)
         self._line = os.ttyname(held)
-        os.close(held)
+        # Held open: a pty whose other end nobody has reads as an error without end.
+        self._held = held
         os.set_blocking(master, False)
         self._master, self._reader = master, FrameReader()
         part = self.link.with_name(self.link.name + ".part")
@@ -98,6 +101,7 @@ class PanelBench:
         if self._master is not None:
             asyncio.get_running_loop().remove_reader(self._master)
             os.close(self._master)
+            os.close(self._held)
             self._master = None
 
     def cycle(self) -> None:
@@ -156,7 +160,7 @@ class PanelBench:
             return
         try:
             data = os.read(self._master, 4096)
-        except OSError:  # EIO: nobody has the other end open now
+        except OSError:
             return
         messages = [message for body in self._reader.feed(data) if (message := decode_to_panel(body)) is not None]
         self._state, out = simulated.hear(self._state, messages, now_ms=_now_ms())
@@ -182,6 +186,16 @@ class PanelBench:
         finally:
             self._watchers.discard(writer)
             writer.close()
+
+
+async def _listen(path: Path, serve: Serve) -> asyncio.Server:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - a name of a socket, on the event loop
+    before = os.umask(0o177)  # whoever can write here can vote
+    try:
+        return await asyncio.start_unix_server(serve, path)
+    finally:
+        os.umask(before)
 
 
 def _boot() -> str:

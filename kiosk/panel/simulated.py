@@ -1,8 +1,8 @@
 """A panel without hardware: the reference firmware's behaviour as a pure core.
 
-It keeps what kiosk/firmware/panel.c keeps: a press is repeated every 250 ms until it is acknowledged, a full queue takes
-no press, and lamps and beep answer an acknowledgement alone, alike for every button. A test holds the two against each
-other on the same script. `panel.bench` puts it on a pty.
+It keeps what kiosk/firmware/panel.c keeps: a press is repeated every 250 ms until it is acknowledged, a full queue
+takes no press, and lamps and beep answer an acknowledgement alone, alike for every button. A test holds the two
+against each other on the same script. `panel.bench` puts it on a pty.
 """
 
 from collections.abc import Iterable
