@@ -1,0 +1,37 @@
+"""Minutes of the uplinks, from which availability is summed, and the gaps in which nobody watched."""
+
+from bus.entries import LinkMinute, WatchGap
+from hub import schema
+from hub.projections.rows import Projected, Source, Write
+
+
+def minute(source: Source, data: LinkMinute) -> Projected:
+    """`link.minute`; its targets stay in the entry, which `latest` points to."""
+    start_ms = data.start_ms + source.shift_ms
+    writes = [
+        Write(
+            schema.line_minute,
+            source.key()
+            | {
+                "line": name,
+                "provider": line.provider,
+                "start_ms": start_ms,
+                "observed_s": min(max(line.observed_s, 0), 60),
+                "down_s": min(max(line.down_s, 0), 60),
+            },
+            ("journal_id", "seq", "line"),
+            ("start_ms",),
+        )
+        for name, line in data.lines.items()
+    ]
+    return Projected(writes, ["minute"])
+
+
+def gap(source: Source, data: WatchGap) -> Projected:
+    """`watch.gap`."""
+    row = source.key() | {
+        "from_ms": data.from_ms + source.shift_ms,
+        "to_ms": data.to_ms + source.shift_ms,
+        "reason": data.reason,
+    }
+    return Projected([Write(schema.watch_gap, row, update=("from_ms", "to_ms"))])

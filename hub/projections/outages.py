@@ -1,0 +1,49 @@
+"""Outages, put together from their two entries, whichever comes first.
+
+The start is the opening entry's word, the end and the cause the closing one's: by then more was known.
+"""
+
+import msgspec
+
+from bus.entries import OutageClosed, OutageOpened
+from hub import schema
+from hub.projections.rows import Projected, Source, Write
+
+_KEY = ("device_id", "outage")
+
+
+def opened(source: Source, data: OutageOpened) -> Projected:
+    """`outage.opened`."""
+    row = {
+        "device_id": source.device,
+        "outage": data.outage,
+        "site_id": source.site,
+        "subject": data.subject,
+        "cause": data.cause,
+        "provider": data.provider,
+        "started_ms": data.started_ms + source.shift_ms,
+        "evidence": msgspec.json.encode(data.evidence).decode(),
+        "opened_journal_id": source.journal_id,
+        "opened_seq": source.seq,
+    }
+    return Projected([Write(schema.outage, row, _KEY, ("started_ms", "opened_journal_id", "opened_seq"))])
+
+
+def closed(source: Source, data: OutageClosed) -> Projected:
+    """`outage.closed`."""
+    row = {
+        "device_id": source.device,
+        "outage": data.outage,
+        "site_id": source.site,
+        "subject": data.subject,
+        "cause": data.cause,
+        "provider": data.provider,
+        "started_ms": data.started_ms + source.shift_ms,
+        "ended_ms": data.ended_ms + source.shift_ms,
+        "unwatched_ms": data.unwatched_ms,
+        "evidence": msgspec.json.encode(data.evidence).decode(),
+        "closed_journal_id": source.journal_id,
+        "closed_seq": source.seq,
+    }
+    update = ("cause", "provider", "ended_ms", "unwatched_ms", "evidence", "closed_journal_id", "closed_seq")
+    return Projected([Write(schema.outage, row, _KEY, update)])
