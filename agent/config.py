@@ -81,7 +81,7 @@ class LineConfig(Struct, frozen=True, forbid_unknown_fields=True):
     Two hosts or more make a cut known a second sooner, and one host's own failure is then not taken for the line's.
     `gateway` names the line's own router where it is not the LAN's; `port` and `source` bind its probes, so that a
     spare is asked while the main line carries the traffic. `web` is an address that must answer over it (captive
-    portals are found by it): with status 204, or with `web_expects` in its body.
+    portals are found by it) with exactly `web_status`, as the pages made for this do: a portal answers otherwise.
     """
 
     id: Id
@@ -96,7 +96,7 @@ class LineConfig(Struct, frozen=True, forbid_unknown_fields=True):
     port: PortName | None = None
     source: Address | None = None
     web: Url | None = None
-    web_expects: str = ""
+    web_status: Annotated[int, Meta(ge=100, le=599)] = 204
     loss_pct: Percent = 5.0
 
     def __post_init__(self) -> None:
