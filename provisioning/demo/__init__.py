@@ -1,0 +1,1 @@
+"""A whole small province on one machine: real parts, real brokers, loopback ports. Only hardware is simulated."""
