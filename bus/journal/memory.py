@@ -79,13 +79,9 @@ class Memory:
         self._generation = newest.generation
         return newest
 
-    def save(self, streams: list[Stream], consumers: dict[str, ConsumerState]) -> None:
+    def save(self, streams: list[StreamNote], consumers: dict[str, ConsumerNote]) -> None:
         """Make the notes durable. `OSError` when the disk refuses: the older ones stay."""
-        notes = Notes(
-            self._generation + 1,
-            [_note_of(stream) for stream in streams],
-            {name: ConsumerNote(state.run, state.at_ms, list(state.left)) for name, state in consumers.items()},
-        )
+        notes = Notes(self._generation + 1, streams, consumers)
         body = msgspec.json.encode(notes)
         path = self._directory / _NAMES[notes.generation % 2]
         replace_file(path, b"%08x\n%s" % (zlib.crc32(body), body))
@@ -99,6 +95,16 @@ class Memory:
             return msgspec.json.decode(body, type=Notes)
         except (OSError, ValueError):
             return None
+
+
+def compose(
+    streams: list[Stream], consumers: dict[str, ConsumerState]
+) -> tuple[list[StreamNote], dict[str, ConsumerNote]]:
+    """What there is to note at this moment."""
+    return (
+        [_note_of(stream) for stream in streams],
+        {name: ConsumerNote(state.run, state.at_ms, list(state.left)) for name, state in consumers.items()},
+    )
 
 
 def _note_of(stream: Stream) -> StreamNote:

@@ -57,9 +57,9 @@ class Excerpt:
 class DamageMetError(Exception):
     """A number that should be in this segment is not, or does not fit the chain."""
 
-    def __init__(self, segment: Segment) -> None:
-        super().__init__(segment.path.name)
-        self.segment = segment
+    def __init__(self, seq: int) -> None:
+        super().__init__(f"entry {seq}")
+        self.seq = seq
 
 
 def collect(excerpt: Excerpt, chunk: Collector) -> bool:
@@ -78,6 +78,9 @@ def collect(excerpt: Excerpt, chunk: Collector) -> bool:
             if piece.seq != due:
                 break
             if not chunk.continues(piece, chained=chained):
+                if chunk.next > place.first and chunk.next == piece.seq:
+                    # Both in this file, and the one before is not what this one was chained to.
+                    raise DamageMetError(piece.seq - 1)
                 return False
             if not chunk.fits(piece, chained=chained):
                 return False
@@ -89,7 +92,7 @@ def collect(excerpt: Excerpt, chunk: Collector) -> bool:
         return True
     if chunk.entries:
         return False
-    raise DamageMetError(excerpt.segment)
+    raise DamageMetError(due)
 
 
 def _next_held(held: Ranges, seq: int) -> int | None:

@@ -36,6 +36,10 @@ class Rules:
     states: dict[str, ConsumerState]
     keep_days: int
 
+    def covered(self, stream: Stream, segment: Segment) -> bool:
+        """Whether the first consumer has receipted all of it, in whatever run."""
+        return not subtract(segment.held, stream.stored(self.consumers[0]))
+
     def by_all(self, stream: Stream, segment: Segment) -> bool:
         """Whether every consumer has receipted all of it."""
         return all(self._by(consumer, stream, segment) for consumer in self.consumers)
@@ -56,7 +60,7 @@ def note_receipted(streams: list[Stream], rules: Rules, now: Stamp, *, growing: 
     changed = False
     for stream in streams:
         for segment in stream.segments:
-            receipted = id(segment) not in growing and rules.by_first(stream, segment)
+            receipted = id(segment) not in growing and rules.covered(stream, segment)
             if not receipted and segment.receipted_ms is not None:
                 segment.receipted_ms, changed = None, True
             elif receipted and segment.receipted_ms is None and now.quality is not Quality.UNKNOWN:
@@ -73,6 +77,14 @@ def expired(streams: list[Stream], rules: Rules, now: Stamp) -> Iterator[Leaving
             aged = segment.receipted_ms is not None and now.wall_ms - segment.receipted_ms >= rules.keep_days * _DAY_MS
             if aged and rules.by_all(stream, segment):
                 yield Leaving(stream, segment)
+
+
+def surplus(streams: list[Stream], rules: Rules, *, limit: int) -> Iterator[Leaving]:
+    """What goes because a part that starts over and over has made more than `limit` epochs of it: oldest first."""
+    records = sorted((stream for stream in streams if stream.klass == "record"), key=lambda stream: stream.ordinal)
+    for stream in records[: max(0, len(records) - limit)]:
+        if all(rules.by_all(stream, segment) for segment in stream.segments):
+            yield from (Leaving(stream, segment) for segment in stream.segments)
 
 
 def next_for_room(streams: list[Stream], klass: EntryClass, rules: Rules) -> Leaving | None:

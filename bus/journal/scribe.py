@@ -133,9 +133,13 @@ class Scribe:
                 stream.segments.append(tail.segment)
             if stream not in self._shelf.streams:
                 self._shelf.streams.append(stream)
-        if tail.segment.size >= self._segment_bytes[klass]:
-            self._let_go(klass)
         return [Key(stream.epoch, klass, seq) for seq in numbers]
+
+    def turn_over(self) -> None:
+        """Seal what has grown to its full size; the next entry opens another file."""
+        for klass, tail in list(self._tails.items()):
+            if tail.segment.size >= self._segment_bytes[klass] and not tail.unsynced:
+                self._let_go(klass)
 
     def let_go(self, segment_id: int) -> None:
         """Stop growing this segment, because it is to leave."""

@@ -265,10 +265,11 @@ def seal_bytes(segment: Segment, crc: int) -> bytes:
     return body + _TRAILER.pack(_SEAL_MAGIC, len(body), zlib.crc32(body, seed))
 
 
-def seal_in_place(segment: Segment, descriptor: int) -> None:
+def seal_in_place(segment: Segment, descriptor: int, *, crc: int | None = None) -> None:
     """Cut what follows the frames, put the seal there, make all of it durable. `OSError` leaves it merely unsealed."""
     disk.cut(descriptor, segment.size)
-    crc = checksum(descriptor, segment.size)
+    if crc is None:
+        crc = checksum(descriptor, segment.size)
     disk.write_all(descriptor, seal_bytes(segment, crc))
     disk.sync(descriptor)
     segment.sealed, segment.checked, segment.seal_crc = True, True, crc
@@ -286,7 +287,7 @@ def rewrite(segment: Segment) -> None:
             frames = scan(lambda offset, want: disk.read_at(source, offset, want), 0, segment.size, seed)
             last = place.first - 1
             for frame in _trusted(frames, place.klass):
-                if isinstance(frame, Junk) or frame.seq <= last:
+                if isinstance(frame, Junk) or not last < frame.seq <= segment.last:
                     continue
                 last = frame.seq
                 content = pack(frame.seq, frame.chain, frame.entry, seed)

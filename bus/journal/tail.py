@@ -6,6 +6,7 @@ bytes can be relied on, so the file is given up: what was durable stays readable
 
 import contextlib
 import os
+import zlib
 from pathlib import Path
 
 from bus.journal import disk
@@ -22,6 +23,7 @@ class Tail:
         self.head = place.first - 1
         self.chain = chain
         self.written = 0
+        self._crc = 0
         self.spoiled = False
         self._dirty = False
         self._frames: list[tuple[int, int]] = []
@@ -36,8 +38,9 @@ class Tail:
         if self._dirty:
             disk.cut(self._descriptor, self.written)
             self._dirty = False
+        content = b"".join(frame for _, frame in frames)
         try:
-            disk.write_all(self._descriptor, b"".join(frame for _, frame in frames))
+            disk.write_all(self._descriptor, content)
         except OSError:
             self._dirty = True
             with contextlib.suppress(OSError):
@@ -47,6 +50,7 @@ class Tail:
         for seq, frame in frames:
             self._frames.append((seq, self.written))
             self.written += len(frame)
+        self._crc = zlib.crc32(content, self._crc)
         self.head, self.chain = frames[-1][0], chain
 
     def sync(self) -> None:
@@ -74,6 +78,6 @@ class Tail:
         try:
             if not self.spoiled and not self._frames and self.segment.size:
                 with contextlib.suppress(OSError):
-                    seal_in_place(self.segment, self._descriptor)
+                    seal_in_place(self.segment, self._descriptor, crc=self._crc)
         finally:
             os.close(self._descriptor)
