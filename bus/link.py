@@ -343,6 +343,8 @@ class LinkBase:
             connection.wake_one()
         if self._up.is_set():
             self._up.clear()
+            if self._closing:
+                return
             self.counters.disconnects += 1
             log.warning("broker lost %s", fields(client=self._driver.client_id, reason=reason))
             self._tell(on_disconnect for _, on_disconnect in self._listeners)

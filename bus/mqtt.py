@@ -198,9 +198,12 @@ class _Driver(threading.Thread):
                 properties=self._connect_properties,
             )
             self._serve(client, session)
+            if not session.accepted and not self._ending.is_set():
+                raise ConnectionError(session.lost)
         finally:
             if (left := client.socket()) is not None:
                 left.close()
+            session.close()
             self._tell(self._link.went_down, connection, session.lost)
 
     def _serve(self, client: paho.Client, session: "_Session") -> None:
@@ -252,11 +255,18 @@ class _Session:
 
     def __init__(self, link: Link, connection: Connection, tell: Callable[..., None]) -> None:
         self.connection: Final = connection
+        self.accepted = False
         self.lost = "connection closed"
         self._link = link
         self._tell = tell
         self._sent: dict[int, Publish] = {}
         self._subscribing: set[int] = set()
+        self._tls: _TlsContext | None = None
+
+    def close(self) -> None:
+        """Close what paho leaves open when the TLS handshake fails."""
+        if self._tls is not None and self._tls.opened is not None:
+            self._tls.opened.close()
 
     def client(self, client_id: str, broker: BrokerConfig, will: Will | None) -> paho.Client:
         """A fresh paho client; `OSError` where the TLS files cannot be used."""
@@ -271,9 +281,10 @@ class _Session:
         client.connect_timeout = _CONNECT_TIMEOUT_S
         if broker.tls is not None:
             # Read anew at each connect: certificates are renewed while we run.
-            context = ssl.create_default_context(cafile=broker.tls.ca)
-            context.load_cert_chain(broker.tls.cert, broker.tls.key)
-            client.tls_set_context(context)
+            self._tls = _TlsContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._tls.load_verify_locations(broker.tls.ca)
+            self._tls.load_cert_chain(broker.tls.cert, broker.tls.key)
+            client.tls_set_context(self._tls)
         if will is not None:
             properties = _properties(PacketTypes.WILLMESSAGE, will.content_type, will.user_properties)
             client.will_set(will.topic, will.body, qos=1, retain=True, properties=properties)
@@ -308,16 +319,15 @@ class _Session:
         elif info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._tell(self._link.acknowledged, self.connection, command, 0)
 
-    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, answer: Any) -> None:
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, answer: Any) -> None:
         if reason.value >= _FAILURE:
             self.lost = f"refused: {reason}"
-            self._link.counters.connect_failures += 1
-            log.warning("broker refused us %s", fields(host=client.host, port=client.port, reason=reason))
             return
+        self.accepted = True
         limit = getattr(answer, "ReceiveMaximum", 65535)
         self._tell(self._link.came_up, self.connection, limit, getattr(answer, "MaximumPacketSize", 0))
 
-    def _on_disconnect(self, _client: paho.Client, _data: Any, flags: Any, reason: ReasonCode, _answer: Any) -> None:
+    def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, _answer: Any) -> None:
         if not self.lost.startswith("refused"):
             self.lost = f"{'broker' if flags.is_disconnect_packet_from_server else 'network'}: {reason}"
 
@@ -347,6 +357,16 @@ class _Session:
             retain=message.retain,
         )
         self._tell(self._link.arrived, self.connection, incoming, message.mid, message.qos)
+
+
+class _TlsContext(ssl.SSLContext):
+    """Verifies the broker's name and authority, and remembers the socket it made."""
+
+    opened: ssl.SSLSocket | None = None
+
+    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
+        self.opened = super().wrap_socket(*arguments, **options)
+        return self.opened
 
 
 def _no_delay(_client: paho.Client, _data: Any, opened: Any) -> None:

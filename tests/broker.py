@@ -6,8 +6,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from bus.config import BrokerConfig
-from provisioning.mosquitto import Listener, broker_conf
+from bus.config import BrokerConfig, TlsConfig
+from provisioning.mosquitto import Bridge, Listener, broker_conf
 from tests.tools import find_tool, free_port
 
 _UP_S = 20.0
@@ -19,11 +19,23 @@ class Broker:
 
     host = "127.0.0.1"
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int = 0,
+        *,
+        tls: TlsConfig | None = None,
+        bridge: Bridge | None = None,
+        extra: str = "",
+    ) -> None:
+        """`tls` are the broker's own files; `extra` is appended to its configuration."""
         folder.mkdir(parents=True, exist_ok=True)
         self.port = port
         self.log = folder / "mosquitto.log"
         self._conf = folder / "mosquitto.conf"
+        self._tls = tls
+        self._bridge = bridge
+        self._extra = extra
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,7 +63,8 @@ class Broker:
 
     def _start(self) -> None:
         assert self._process is None, "runs already"
-        self._conf.write_text(broker_conf(Listener(self.host, self.port)))
+        listener = Listener(self.host, self.port, self._tls)
+        self._conf.write_text(broker_conf(listener, bridge=self._bridge) + self._extra)
         # A test run that is killed takes its brokers along.
         argv = [find_tool("setpriv"), "--pdeathsig", "KILL", find_tool("mosquitto"), "-c", str(self._conf)]
         with self.log.open("ab") as log:
