@@ -14,11 +14,11 @@ run_packages="ca-certificates python3 python3-venv python3-pyaudio libportaudio2
   prometheus-alertmanager espeak-ng tzdata"
 # What the tests and benchmarks need beside it: real peers, real kernels' tools, a real browser.
 test_packages="chromium e2fsprogs fonts-dejavu-core gcc gcc-avr avr-libc git iproute2 iputils-ping libc6-dev
-  libelf-dev libsimavr-dev mount nftables openssl postgresql procps prometheus-blackbox-exporter
+  libelf-dev libsimavr-dev mount nftables nut-server openssl postgresql procps prometheus-blackbox-exporter
   prometheus-node-exporter simavr snmp snmpd strace tmux util-linux victoria-metrics"
 # Services that these packages bring and that must not start by themselves, at once or at the next boot.
 foreign_services="mosquitto prometheus prometheus-alertmanager prometheus-blackbox-exporter prometheus-node-exporter
-  postgresql snmpd victoria-metrics"
+  nut-server postgresql snmpd victoria-metrics"
 
 say() { echo "$(basename "$0"): $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -76,7 +76,7 @@ install_packages() {
 # make_venv LOCK...: the environment with exactly what the lock files say, and the project itself, editable.
 make_venv() {
   python=/usr/bin/python3
-  wanted=$({ "$python" -V; cd "$root"; sha256sum "$@" pyproject.toml; } | sha256sum)
+  wanted=$({ "$python" -V && cd "$root" && sha256sum "$@" pyproject.toml; } | sha256sum)
   # One stamp for each set of locks; the larger set holds the smaller.
   stamp=$venv/commune-$(echo "$*" | tr -c 'a-z\n' -)
   [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
