@@ -71,3 +71,95 @@ class ProbeResult:
     detail: str = ""
     certificate_days: float | None = None
     http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpticalPower:
+    """Light received at one end of a fibre. `alarm_dbm`: where the module itself says it is too little."""
+
+    source: str
+    received_dbm: float
+    sent_dbm: float | None = None
+    temperature_c: float | None = None
+    alarm_dbm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchPort:
+    """A port of a switch as IF-MIB tells it (RFC 2863). Errors are a running total."""
+
+    source: str
+    up: bool
+    speed_mbit: int | None = None
+    in_errors: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpace:
+    """Room on one file system."""
+
+    mount: str
+    total_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDevice:
+    """A disk or card, what was written since boot; of an eMMC `worn_pct` (tens), `end_of_life` (1 fine, 3 urgent)."""
+
+    name: str
+    written_bytes: int
+    worn_pct: int | None = None
+    end_of_life: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Throttling:
+    """What a Raspberry Pi's firmware says of its power and heat, now and at any time since boot."""
+
+    under_voltage: bool
+    throttled: bool
+    under_voltage_seen: bool
+    throttled_seen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUse:
+    """One of our processes. Memory is the proportional set (PSS) where the kernel tells it, else the resident set."""
+
+    name: str
+    pid: int
+    cpu_pct: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The box itself. `clock_error_ms` is the kernel's bound, None while the clock is not synchronised."""
+
+    mono_ns: int
+    cpu_pct: float
+    load_1m: float
+    memory_total_bytes: int
+    memory_available_bytes: int
+    uptime_s: float
+    temperature_c: float | None = None
+    throttling: Throttling | None = None
+    clock_error_ms: float | None = None
+    clock_offset_ms: float | None = None
+    disks: tuple[DiskSpace, ...] = ()
+    devices: tuple[BlockDevice, ...] = ()
+    processes: tuple[ProcessUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpsState:
+    """A UPS as NUT tells it. `status` holds NUT's own words, such as `OB LB`."""
+
+    name: str
+    status: str
+    on_mains: bool
+    battery_low: bool
+    battery_pct: float | None = None
+    runtime_s: float | None = None
+    load_pct: float | None = None
