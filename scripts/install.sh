@@ -15,7 +15,7 @@ run_packages="ca-certificates python3 python3-venv python3-pyaudio libportaudio2
 # What the tests and benchmarks need beside it: real peers, real kernels' tools, a real browser.
 test_packages="chromium e2fsprogs fonts-dejavu-core gcc gcc-avr avr-libc git iproute2 iputils-ping libc6-dev
   libelf-dev libsimavr-dev mount nftables nut-server openssl postgresql procps prometheus-blackbox-exporter
-  prometheus-node-exporter simavr snmp snmpd strace tmux util-linux victoria-metrics"
+  prometheus-node-exporter shellcheck simavr snmp snmpd strace tmux util-linux victoria-metrics"
 # Services that these packages bring and that must not start by themselves, at once or at the next boot.
 foreign_services="mosquitto prometheus prometheus-alertmanager prometheus-blackbox-exporter prometheus-node-exporter
   nut-server postgresql snmpd victoria-metrics"
