@@ -1,0 +1,103 @@
+"""One listing of the API: what it is called, what it takes, what its items are, and how they are read.
+
+Each resource is one file of `hub/api/resources` that ends in a `RESOURCE`. Standing in the table of `hub/api/routes.py`
+gives it its route, its checks, its paging and its place in the OpenAPI document. It states a sort key that never
+changes for an item, so that pages neither skip nor repeat while rows come in.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import anyio.to_thread
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Column, ColumnElement, Connection, literal, tuple_
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hub.api import parameters
+from hub.api.parameters import CursorKey, Paging
+from hub.api.tokens import Scope, Tokens
+from hub.database import Database
+
+log = logging.getLogger("api")
+
+P = TypeVar("P", bound=Paging)
+Item = TypeVar("Item", bound=Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[P]):
+    """A checked request: the parameters, the cursor's key where a page goes on, how many items to read, and now."""
+
+    params: P
+    after: CursorKey | None
+    count: int
+    now_ms: int
+    silent_after_s: int
+
+
+# Items with their sort keys, ascending, `Asked.count` at most.
+Read = Callable[[Connection, Asked[P]], Sequence[tuple[CursorKey, Item]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[P, Item]):
+    """One listing. `key` gives the types of its sort key."""
+
+    path: str
+    summary: str
+    description: str
+    params: type[P]
+    item: type[Item]
+    key: tuple[type, ...]
+    read: Read[P, Item]
+    scope: Scope = "read"
+    tags: tuple[str, ...] = field(default=("state",))
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What every endpoint stands on."""
+
+    database: Database
+    tokens: Tokens
+    now_s: Callable[[], float]
+    silent_after_s: int
+
+
+def listing(api: Api, resource: Resource[Any, Any]) -> Callable[[Request], Any]:
+    """The endpoint of a resource."""
+
+    async def endpoint(request: Request) -> Response:
+        api.tokens.check(request, resource.scope)
+        params = parameters.read(request.query_params.multi_items(), resource.params)
+        after = parameters.read_cursor(params.after, resource.key) if params.after is not None else None
+        # One more than a page, to know whether there is another.
+        asked = Asked(params, after, params.limit + 1, int(api.now_s() * 1000), api.silent_after_s)
+        body = await anyio.to_thread.run_sync(_page, api, resource, asked)
+        return Response(body, 200, {"Cache-Control": "no-store"}, "application/json")
+
+    return endpoint
+
+
+def beyond(columns: Sequence[Column[Any] | ColumnElement[Any]], after: CursorKey | None) -> list[ColumnElement[bool]]:
+    """The condition that rows come after a cursor's key, for a query sorted by `columns`; none on the first page."""
+    if after is None:
+        return []
+    return [tuple_(*columns) > tuple_(*(literal(part) for part in after))]
+
+
+def _page(api: Api, resource: Resource[Any, Any], asked: Asked[Any]) -> bytes:
+    with api.database.read() as connection:
+        found = resource.read(connection, asked)
+    shown = found[: asked.params.limit]
+    more = len(found) > len(shown)
+    return msgspec.json.encode(
+        {
+            "items": [item for _, item in shown],
+            "next": parameters.write_cursor(shown[-1][0]) if more else None,
+        }
+    )

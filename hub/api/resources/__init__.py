@@ -1,0 +1,1 @@
+"""The listings of the API, one a file: its item, its parameters, its query, and `RESOURCE`."""

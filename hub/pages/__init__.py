@@ -1,0 +1,1 @@
+"""The province's pages: plain HTML that works without a script, Vietnamese first."""
