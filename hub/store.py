@@ -86,15 +86,16 @@ class Store:
         with self.database.write() as connection:
             self._reject(connection, rejected)
 
-    def take_status(self, status: Status) -> None:
-        """Birth or last will: a hint of what runs there."""
+    def take_statuses(self, statuses: Sequence[Status]) -> None:
+        """Births and last wills: hints of what runs where."""
         now_ms = self._now_ms()
-        row: dict[str, Any] = {"status_online": status.online, "status_ms": now_ms}
-        if status.online:
-            row |= {"version": _plain(status.version), "boot": _plain(status.boot)}
         table = schema.device_live
         with self.database.write() as connection:
-            connection.execute(update(table).where(table.c.device_id == status.device).values(row))
+            for status in sorted(statuses, key=lambda one: one.device):
+                row: dict[str, Any] = {"status_online": status.online, "status_ms": now_ms}
+                if status.online:
+                    row |= {"version": _plain(status.version), "boot": _plain(status.boot)}
+                connection.execute(update(table).where(table.c.device_id == status.device).values(row))
 
     def sync_roster(self, roster: Roster) -> None:
         """Take over the known list. What left it stays, unknown."""
