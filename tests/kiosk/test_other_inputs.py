@@ -1,0 +1,92 @@
+"""The keypad and the badge scanner, each on the kernel's own file: a FIFO of input events, a pty of lines."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bus.entries import OfficerOnDuty
+from kiosk.badge import BadgeReader
+from kiosk.keypad import EVENT, Keypad
+from kiosk.settings import Officer
+from tests.kiosk.bench import ALWAYS_OPEN, BoothBench, presses, records, until
+
+KEYS = [79, 80, 81, 75, 76]
+
+
+@contextlib.asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def key(code: int, value: int) -> bytes:
+    return EVENT.pack(1_764_000_000, 0, 1, code, value) + EVENT.pack(1_764_000_000, 0, 0, 0, 0)
+
+
+async def test_keys_are_presses_and_holding_one_down_is_one_press(tmp_path: Path) -> None:
+    bench, fifo = BoothBench(tmp_path), tmp_path / "event0"
+    os.mkfifo(fifo)
+    keypad = Keypad(str(fifo), KEYS, bench.booth, name="s0001-kiosk-1-keypad")
+    async with running(keypad.run()):
+        await until(lambda: keypad.present)
+        writer = os.open(fifo, os.O_WRONLY)
+        stream = key(80, 1) + key(80, 2) * 3 + key(80, 0) + key(30, 1) + key(76, 1)
+        for at in range(0, len(stream), 17):  # events torn anywhere
+            os.write(writer, stream[at : at + 17])
+            await asyncio.sleep(0)
+        await until(lambda: len(presses(bench.journal)) == 2)
+        os.close(writer)
+    assert [(press.level, press.source) for press in presses(bench.journal)] == [(2, "keypad"), (5, "keypad")]
+    assert presses(bench.journal)[0].press.startswith("s0001-kiosk-1-keypad/")
+    bench.close()
+
+
+async def test_a_keypad_unplugged_and_back_names_its_presses_anew(tmp_path: Path) -> None:
+    bench, fifo = BoothBench(tmp_path), tmp_path / "event0"
+    os.mkfifo(fifo)
+    keypad = Keypad(str(fifo), KEYS, bench.booth, name="k")
+    async with running(keypad.run()):
+        for count in (1, 2):
+            await until(lambda: keypad.present)
+            writer = os.open(fifo, os.O_WRONLY)
+            os.write(writer, key(79, 1))
+            await until(lambda wanted=count: len(presses(bench.journal)) == wanted)  # type: ignore[misc]
+            os.close(writer)
+            await asyncio.sleep(0)
+    names = [press.press for press in presses(bench.journal)]
+    assert len(set(names)) == 2
+    bench.close()
+
+
+async def test_badges_sign_on_and_off_and_strangers_change_nothing(tmp_path: Path) -> None:
+    officers = [Officer("CB-07", "Nguyễn Thị Hoa", "0004512377"), Officer("CB-08", "Lò Văn Minh", "0004512378")]
+    bench = BoothBench(tmp_path, msgspec.structs.replace(ALWAYS_OPEN, officers=officers))
+    master, held = os.openpty()
+    reader = BadgeReader(os.ttyname(held), bench.booth, baud=9600)
+    async with running(reader.run()):
+        await until(lambda: reader.port.counters.opened)
+        os.write(master, b"0004512377\r\n")
+        await until(lambda: bench.booth.box.officer == "CB-07")
+        os.write(master, b"9999\r")
+        await until(lambda: reader.unknown == 1)
+        assert bench.booth.box.officer == "CB-07"
+        os.write(master, b"0004512378\n")
+        await until(lambda: bench.booth.box.officer == "CB-08")
+        os.write(master, b"0004512378\n")
+        await until(lambda: bench.booth.box.officer == "")
+    duties = [data for _, data in records(bench.journal) if isinstance(data, OfficerOnDuty)]
+    assert [duty.officer for duty in duties] == ["CB-07", "CB-08", ""]
+    assert "0004512377" not in "".join(str(data) for _, data in records(bench.journal))
+    os.close(master)
+    os.close(held)
+    bench.close()
