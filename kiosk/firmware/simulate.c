@@ -1,8 +1,8 @@
 /* The panel's firmware in simavr, its serial line on a pty: simulate panel.elf EEPROM_FILE
  *
  * The chip runs in real time. EEPROM_FILE keeps the EEPROM between runs, as the chip would. Standard input takes a line
- * each: `down N`, `up N` (button), `cycle` (power off and on), `quit`. Standard output says `pty PATH`, `lamps MASK`,
- * `buzzer 0|1`, `power N`, a line each. It ends when its standard input does.
+ * each: `down N`, `up N` (button), `cycle` (power off and on), `hold N` (down at the next power-up), `quit`. Standard
+ * output says `pty PATH`, `lamps MASK`, `buzzer 0|1`, `power N`, a line each. It ends when its standard input does.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,6 +29,7 @@ static int line;
 static bool may_send = true;
 static unsigned lamps;
 static const char *eeprom_path;
+static unsigned held; /* a button that is down already when the power comes */
 
 static void said(const char *what, unsigned value) {
     printf("%s %u\n", what, value);
@@ -110,7 +111,8 @@ static avr_t *power_on(elf_firmware_t *firmware) {
         avr_irq_register_notify(avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('B'), (int)i), on_lamp, (void *)i);
     avr_irq_register_notify(avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('C'), 0), on_buzzer, NULL);
     for (unsigned i = 1; i <= BUTTONS; i++)
-        button(avr, i, false);
+        button(avr, i, i == held);
+    held = 0;
     may_send = true;
     lamps = 0;
     said("power", ++times);
@@ -157,6 +159,8 @@ static bool obey(avr_t *avr, bool *cycle) {
             button(avr, number, true);
         else if (sscanf(text, "up %u", &number) == 1)
             button(avr, number, false);
+        else if (sscanf(text, "hold %u", &number) == 1)
+            held = number;
         else if (strcmp(text, "cycle") == 0)
             *cycle = true;
         else if (strcmp(text, "quit") == 0)
