@@ -185,7 +185,8 @@ class Journal:
                 continue
             except OSError:
                 # The file went: by rule, while we looked, or because somebody removed it.
-                self._keeper.look_again(epoch, klass, at) if self._still_listed(epoch, klass, at) else None
+                if self._still_listed(epoch, klass, at):
+                    self._keeper.look_again(epoch, klass, at)
                 continue
             return Chunk(chunk.first, chunk.chain.hex(), chunk.entries)
 
@@ -228,14 +229,8 @@ class Journal:
 
     def _conflicts(self, stream: Stream, receipt: Receipt) -> list[int]:
         """Numbers whose key the consumer has under other bytes, not yet appended again."""
-        settled = stream.moved
-        return [
-            refused.seq
-            for refused in receipt.refused
-            if refused.verdict == "conflict"
-            and refused.seq <= stream.head
-            and not covers(settled, refused.seq, refused.seq)
-        ]
+        refused = {item.seq for item in receipt.refused if item.verdict == "conflict"}
+        return sorted(seq for seq in refused if seq <= stream.head and not covers(stream.moved, seq, seq))
 
     def _move(self, key: Key) -> bool:
         """Append an entry again, same data and stamp, under an epoch other than `key.epoch`."""

@@ -30,6 +30,7 @@ INDEX_STRIDE: Final = 32 * 1024
 _NAME: Final = re.compile(r"^(\d{8})-([0-9a-f]{16})-([rs])-(\d{12})\.seg$")
 _LETTER: Final[dict[EntryClass, str]] = {"record": "r", "sample": "s"}
 _SEAL_MAGIC: Final = b"\xf5SL\xfa"
+_SEAL_START: Final = b"\xf5SB\xfa"
 _TRAILER: Final = struct.Struct(">4sII")  # magic, length of the seal, its checksum
 _SEAL_LIMIT: Final = 64 * 1024
 _BLOCK: Final = 64 * 1024
@@ -142,7 +143,7 @@ def read_sealed(path: Path, place: Place) -> Segment | None:
     if magic != _SEAL_MAGIC or len(body) != length or zlib.crc32(body, seed_of(place.epoch, place.klass)) != crc:
         return None
     try:
-        seal = msgspec.json.decode(body, type=_Seal)
+        seal = msgspec.json.decode(body[len(_SEAL_START) :], type=_Seal)
     except msgspec.MsgspecError:
         return None
     if seal.size + length + _TRAILER.size != size:
@@ -242,7 +243,9 @@ def _trusted(pieces: Iterator[Frame | Junk], klass: EntryClass) -> Iterator[Fram
 
 
 def _is_seal(read: Reader, junk: Junk) -> bool:
-    """Whether the junk at the end is only an old seal, whose loss loses nothing."""
+    """Whether the junk at the end is only an old seal, whole or cut off, whose loss loses nothing."""
+    if read(junk.offset, len(_SEAL_START)) == _SEAL_START[: junk.end - junk.offset]:
+        return True
     trailer = read(junk.end - _TRAILER.size, _TRAILER.size) if junk.end - junk.offset >= _TRAILER.size else b""
     return trailer.startswith(_SEAL_MAGIC) and _TRAILER.unpack(trailer)[1] + _TRAILER.size == junk.end - junk.offset
 
@@ -262,6 +265,7 @@ def seal_bytes(segment: Segment, crc: int) -> bytes:
         separators=(",", ":"),
     ).encode()
     seed = seed_of(segment.place.epoch, segment.place.klass)
+    body = _SEAL_START + body
     return body + _TRAILER.pack(_SEAL_MAGIC, len(body), zlib.crc32(body, seed))
 
 

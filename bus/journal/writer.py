@@ -87,15 +87,15 @@ class Writer:
         try:
             while self._turn(group, flushes):
                 pass
-        except Exception:
+        except Exception:  # noqa: BLE001 -- the edge of the thread
             # A defect of ours. No caller may wait for ever, and no later append may seem to work.
             _log.critical("the journal's writer met a defect of its own", exc_info=True)
             with self._wake:
                 self.broken = True
-                left = [*group, *self._pending]
-                waiting = [*flushes, *self._flushes]
+                left: list[Future[Key] | Future[None]] = [pending.future for pending in (*group, *self._pending)]
+                left += [*flushes, *self._flushes]
                 self._pending.clear()
-            for future in (*(pending.future for pending in left), *waiting):
+            for future in left:
                 if not future.done():
                     future.set_exception(UnavailableError("the journal's writer has stopped; start the part again"))
 
