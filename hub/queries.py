@@ -96,7 +96,7 @@ def facts(connection: Connection, *, only: str | None = None) -> list[Facts]:
     for row in connection.execute(_absent(only)):
         absent.setdefault(row.site_id, []).append(Absent(row.subject, row.part, row.at_ms))
     open_now = select(outage.c.site_id, func.count()).where(outage.c.ended_ms.is_(None)).group_by(outage.c.site_id)
-    outages: dict[str, int] = dict(connection.execute(open_now).tuples().all())
+    outages = {row.site_id: int(row[1]) for row in connection.execute(open_now)}
     return [
         Facts(
             site=name.site,
