@@ -79,11 +79,15 @@ class Resolver:
         # One who stops waiting must not take the answer from the others.
         return await asyncio.shield(task)
 
+    async def settle(self) -> None:
+        """Wait for the queries under way."""
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+
     async def close(self) -> None:
         """Give up the queries under way."""
         for task in self._asking.values():
             task.cancel()
-        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+        await self.settle()
 
     def servers(self) -> list[str]:
         """The IP addresses of the name servers in use."""
