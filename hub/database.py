@@ -60,13 +60,13 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A transaction: committed at the end of the block, undone by an exception. Meant for a thread of its own."""
         guard = self._writing if self._lite else contextlib.nullcontext()
-        with guard, self._outside(), self.engine.begin() as connection:
+        with guard, self.outside(), self.engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view (on PostgreSQL: a statement's own) that writes nothing."""
-        with self._outside(), self._reader.connect() as connection:
+        with self.outside(), self._reader.connect() as connection:
             yield connection
 
     def migrate(self) -> None:
@@ -82,7 +82,8 @@ class Database:
         self._reader.dispose()
 
     @contextlib.contextmanager
-    def _outside(self) -> Iterator[None]:
+    def outside(self) -> Iterator[None]:
+        """Turn what the store cannot do now into `UnavailableError`; what we sent wrong stays SQLAlchemy's error."""
         try:
             yield
         except DBAPIError as error:

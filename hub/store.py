@@ -127,13 +127,6 @@ class Store:
             live = [{"device_id": row["id"]} for row in devices]
             ledger.upsert(connection, schema.device_live, live, ("device_id",), ())
 
-    def count(self, connection: Connection, name: str, label: str, by: int) -> None:
-        """Raise a counter that outlives a restart."""
-        table = schema.counter
-        where = and_(table.c.name == name, table.c.label == label)
-        if connection.execute(update(table).where(where).values(value=table.c.value + by)).rowcount == 0:
-            connection.execute(insert(table).values(name=name, label=label, value=by))
-
     def _run(self, connection: Connection) -> str:
         table = schema.hub
         lock = select(table.c.run).where(table.c.id == 1)
