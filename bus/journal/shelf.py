@@ -66,7 +66,8 @@ class Shelf:
                 # With no notes at all, what is not here is taken to have gone by rule.
                 first = stream.first_held()
                 stream.gone = ((1, first - 1),) if first > 1 else ()
-            self.streams.append(stream)
+            if stream.head:  # a file that never held anything is no epoch
+                self.streams.append(stream)
         self._hear_successors()
         return self._count_damage({key: note.damaged for key, note in noted.items()})
 
