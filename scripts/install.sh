@@ -67,10 +67,10 @@ install_packages() {
     quiet install -y --no-install-recommends "$@"
     rm -f "$told"
   ' install $missing </dev/null >&2 || fail "apt-get could not install: $missing"
-  if [ -n "$new_services" ] && command -v systemctl >/dev/null; then
-    # shellcheck disable=SC2086
-    as_root systemctl disable --quiet $new_services </dev/null >&2 2>/dev/null || true
-  fi
+  command -v systemctl >/dev/null || return 0
+  for service in $new_services; do # one by one: systemctl gives up at the first that it does not know
+    as_root systemctl disable --quiet "$service" </dev/null >&2 || say "could not disable $service"
+  done
 }
 
 # make_venv LOCK...: the environment with exactly what the lock files say, and the project itself, editable.
