@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from bus import config
 from bus.errors import UnavailableError
 from bus.files import replace_file
 from hub.roster import RosterFile, SiteRow
+from provisioning.command import WRONG_INPUT
 from provisioning.demo.commune_parts import COMMUNE
 from provisioning.demo.folder import DemoFolder, Secrets, kept_key
 from provisioning.demo.look import LiveLook
@@ -160,6 +162,10 @@ class Demo:
             planned = next(each for each in parts if each.part.key == death.part.key)
             if planned.port and not is_free(planned.port):
                 raise _PortTakenError(f"port {planned.port} of {_named(death.part)} was taken by another program")
+            if death.code == WRONG_INPUT:
+                raise UnavailableError(
+                    f"BUG: {_named(death.part)} refuses the files we wrote.{_end_of(death.part.log)}"
+                )
 
     def _died(self, death: Death) -> None:
         if not self._ready:
@@ -167,9 +173,9 @@ class Demo:
             self._changed.set()
 
     def _restarted(self, part: Part, pid: int) -> None:
-        self.tell({"event": "restarted", "commune": part.site, "part": part.name, "pid": pid})
-        if self._ready:
+        if self._ready:  # before, nobody has been told of the part yet
             self._write_running(self.line())
+            self.tell({"event": "restarted", "commune": part.site, "part": part.name, "pid": pid})
 
     def _write_running(self, line: dict[str, Any]) -> None:
         replace_file(self.folder.running, msgspec.json.encode(line), mode=0o600)
@@ -219,10 +225,13 @@ def _named(part: Part) -> str:
 
 
 def _not_up(waiting: Iterable[Planned]) -> str:
-    first = next(iter(waiting))
+    names = ", ".join(_named(planned.part) for planned in waiting)
+    return f"not up within the time: {names}.{_end_of(next(iter(waiting)).part.log)}"
+
+
+def _end_of(log: Path) -> str:
     try:
-        tail = first.part.log.read_text(errors="replace").splitlines()[-_LOG_TAIL:]
+        tail = log.read_text(errors="replace").splitlines()[-_LOG_TAIL:]
     except OSError:
         tail = []
-    names = ", ".join(_named(planned.part) for planned in waiting)
-    return "\n  ".join([f"not up within the time: {names}. The end of {first.part.log}:", *tail])
+    return "\n  ".join([f" The end of {log}:", *tail])
