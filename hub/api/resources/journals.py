@@ -54,7 +54,7 @@ def _read(connection: Connection, asked: Asked[JournalParams]) -> list[tuple[Cur
         (device.c.site_id, params.site),
         (journal.c.device_id, params.device),
         (journal.c.epoch, params.epoch),
-        (journal.c["class"], params.klass),
+        (journal.c.klass, params.klass),
     ):
         if wanted is not None:
             query = query.where(column == wanted)
