@@ -363,6 +363,73 @@ line_minute = Table(
     Index(None, "site_id", "start_ms"),
 )
 
+# One press of a citizen. (site, press) names it for ever: a press that two journals tell of stands here once. Which
+# presses stand, and which are flagged, is asked when it is read (`hub.ballots`), since records come in any order.
+rating = Table(
+    "rating",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    _journal(),
+    Column("seq", BigInteger, nullable=False),
+    _site(),
+    _device(),
+    _text("press"),
+    _text("source"),
+    Column("level", Integer, nullable=False),
+    Column("levels", Integer, nullable=False),
+    _text("counter"),
+    _text("officer"),
+    _text("question"),
+    _text("language"),
+    _text("replaces"),
+    _ms("pressed_ms"),
+    UniqueConstraint("site_id", "press"),
+    UniqueConstraint("journal_id", "seq"),
+    Index(None, "site_id", "pressed_ms"),
+    Index(None, "pressed_ms"),
+    Index(None, "site_id", "replaces"),
+)
+
+rating_flag = Table(
+    "rating_flag",
+    metadata,
+    Column("site_id", Text, ForeignKey("site.id"), primary_key=True),
+    Column("press", Text, primary_key=True),
+    Column("flag", Text, primary_key=True),
+)
+
+rating_reason = Table(
+    "rating_reason",
+    metadata,
+    Column("site_id", Text, ForeignKey("site.id"), primary_key=True),
+    Column("press", Text, primary_key=True),
+    _text("reason"),
+)
+
+# What a kiosk counted itself at closing, to hold a published figure against. Lists are JSON, index 0 being level 1.
+rating_day = _projection(
+    "rating_day",
+    _text("day"),
+    _text("counter"),
+    _text("pressed"),
+    _text("counted"),
+    _text("filtered"),
+    _text("digest"),
+    _ms("at_ms"),
+    Index(None, "site_id", "day"),
+)
+
+# Who has looked at what only some may see. Written before it is shown.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    _ms("at_ms"),
+    _text("who"),
+    _text("what"),
+    _text("detail"),
+)
+
 # Samples still to be sent by remote write; a row goes when its sample was taken or refused for good.
 export_queue = Table(
     "export_queue",

@@ -17,10 +17,12 @@ from sqlalchemy import Column, ColumnElement, Connection, literal, tuple_
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub import schema
 from hub.api import parameters
 from hub.api.parameters import CursorKey, Paging
 from hub.api.tokens import Scope, Tokens
 from hub.database import Database
+from hub.schema import site
 
 log = logging.getLogger("api")
 
@@ -55,6 +57,8 @@ class Resource(Generic[P, Item]):
     key: tuple[type, ...]
     read: Read[P, Item]
     scope: Scope = "read"
+    # Each look is written to the store's `audit` before anything is shown.
+    journaled: bool = False
     tags: tuple[str, ...] = field(default=("state",))
 
 
@@ -72,15 +76,24 @@ def listing(api: Api, resource: Resource[Any, Any]) -> Callable[[Request], Any]:
     """The endpoint of a resource."""
 
     async def endpoint(request: Request) -> Response:
-        api.tokens.check(request, resource.scope)
+        token = api.tokens.check(request, resource.scope)
         params = parameters.read(request.query_params.multi_items(), resource.params)
         after = parameters.read_cursor(params.after, resource.key) if params.after is not None else None
         # One more than a page, to know whether there is another.
         asked = Asked(params, after, params.limit + 1, int(api.now_s() * 1000), api.silent_after_s)
+        if resource.journaled:
+            await anyio.to_thread.run_sync(audit, api, f"token {token.name}", resource.path, request.url.query)
         body = await anyio.to_thread.run_sync(_page, api, resource, asked)
         return Response(body, 200, {"Cache-Control": "no-store"}, "application/json")
 
     return endpoint
+
+
+def audit(api: Api, who: str, what: str, detail: str) -> None:
+    """Write down who looks at what; `UnavailableError` where that cannot be kept, and then nothing is to be shown."""
+    row = {"at_ms": int(api.now_s() * 1000), "who": who, "what": what, "detail": detail[:1000]}
+    with api.database.write() as connection:
+        connection.execute(schema.audit.insert(), row)
 
 
 def beyond(columns: Sequence[Column[Any] | ColumnElement[Any]], after: CursorKey | None) -> list[ColumnElement[bool]]:
@@ -88,6 +101,11 @@ def beyond(columns: Sequence[Column[Any] | ColumnElement[Any]], after: CursorKey
     if after is None:
         return []
     return [tuple_(*columns) > tuple_(*(literal(part) for part in after))]
+
+
+def of_commune(wanted: str) -> ColumnElement[bool]:
+    """The condition that a row of `site` is the commune named by its official code, or by its site name for ever."""
+    return (site.c.code == wanted) | (site.c.id == wanted)
 
 
 def _page(api: Api, resource: Resource[Any, Any], asked: Asked[Any]) -> bytes:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from hub.api.openapi import document
 from hub.api.resource import Api, Resource, listing
-from hub.api.resources import availability, devices, events, journals, links, outages
+from hub.api.resources import availability, devices, events, journals, links, outages, ratings
 
 # A resource joins the API by standing here.
 RESOURCES: Final[tuple[Resource[Any, Any], ...]] = (
@@ -22,6 +22,7 @@ RESOURCES: Final[tuple[Resource[Any, Any], ...]] = (
     availability.RESOURCE,
     outages.RESOURCE,
     events.RESOURCE,
+    ratings.RESOURCE,
 )
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 

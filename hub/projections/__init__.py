@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bus.entries import EntryData
-from hub.projections import diagnosis, events, minutes, outages, presence, samples
+from hub.projections import diagnosis, events, minutes, outages, presence, ratings, samples
 from hub.projections.rows import Projected, Source
 
 # Any: each function takes the struct of its own kind, which the table of kinds in bus.entries gives.
@@ -23,6 +23,10 @@ PROJECTIONS: Final[dict[str, Callable[..., Projected]]] = {
     "desired.reached": presence.reached,
     "event.noted": events.noted,
     "sample.block": samples.block,
+    "rating.pressed": ratings.pressed,
+    "rating.reason": ratings.reason,
+    "rating.flagged": ratings.flagged,
+    "rating.day": ratings.day,
 }
 
 _NOTHING: Final = Projected()

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from bus.identifiers import SiteId
 from hub import availability
 from hub.api.parameters import CursorKey, Paging, Words, refuse
-from hub.api.resource import Asked, Resource
+from hub.api.resource import Asked, Resource, of_commune
 from hub.availability import Month
 from hub.schema import site
 from web.problems import ParameterError
@@ -49,9 +49,10 @@ def _read(connection: Connection, asked: Asked[AvailabilityParams]) -> list[tupl
     params = asked.params
     months = _months(params, now_ms=asked.now_ms)
     query = select(site.c.id, site.c.code, site.c.name)
-    for column, wanted in ((site.c.id, params.site), (site.c.code, params.commune)):
-        if wanted is not None:
-            query = query.where(column == wanted)
+    if params.site is not None:
+        query = query.where(site.c.id == params.site)
+    if params.commune is not None:
+        query = query.where(of_commune(params.commune))
     names = {row.id: row for row in connection.execute(query)}
     only = None if params.site is None and params.commune is None else sorted(names)
     found: list[tuple[CursorKey, LineAvailability]] = []

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 
 from bus.identifiers import DeviceId, SiteId
 from hub.api.parameters import CursorKey, Paging, Words
-from hub.api.resource import Asked, Resource, beyond
+from hub.api.resource import Asked, Resource, beyond, of_commune
 from hub.api.times import Utc, utc_or_none
 from hub.schema import device, device_live, site
 
@@ -47,12 +47,13 @@ def _read(connection: Connection, asked: Asked[DeviceParams]) -> list[tuple[Curs
     )
     for column, wanted in (
         (device.c.site_id, params.site),
-        (site.c.code, params.commune),
         (device.c.id, params.device),
         (device.c.part, params.part),
     ):
         if wanted is not None:
             query = query.where(column == wanted)
+    if params.commune is not None:
+        query = query.where(of_commune(params.commune))
     oldest_ms = asked.now_ms - asked.silent_after_s * 1000
     return [
         (

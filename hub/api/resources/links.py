@@ -10,7 +10,7 @@ from bus.entries import LineMinute, LinkMinute, TargetMinute, read_data
 from bus.errors import WrongInputError
 from bus.identifiers import DeviceId, SiteId
 from hub.api.parameters import CursorKey, Paging, Words
-from hub.api.resource import Asked, Resource
+from hub.api.resource import Asked, Resource, of_commune
 from hub.api.times import Utc, utc
 from hub.current import current
 from hub.schema import device, device_live, entry, site
@@ -72,11 +72,12 @@ def read(connection: Connection, asked: Asked[LinkParams]) -> list[tuple[CursorK
     )
     for column, wanted in (
         (device.c.site_id, params.site),
-        (site.c.code, params.commune),
         (device.c.id, params.device),
     ):
         if wanted is not None:
             query = query.where(column == wanted)
+    if params.commune is not None:
+        query = query.where(of_commune(params.commune))
     if asked.after is not None:
         # An agent has several links: the page may go on within the agent that the last one ended in.
         at_site, at_device = str(asked.after[0]), str(asked.after[1])

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from bus.identifiers import DeviceId, SiteId
 from hub.api.parameters import CursorKey, Instant, Paging, Words, epoch_ms
-from hub.api.resource import Asked, Resource, beyond
+from hub.api.resource import Asked, Resource, beyond, of_commune
 from hub.api.times import Utc, utc, utc_or_none
 from hub.schema import outage, site
 
@@ -54,7 +54,6 @@ def _read(connection: Connection, asked: Asked[OutageParams]) -> list[tuple[Curs
     )
     for column, wanted in (
         (outage.c.site_id, params.site),
-        (site.c.code, params.commune),
         (outage.c.device_id, params.device),
         (outage.c.subject, params.subject),
         (outage.c.cause, params.cause),
@@ -62,6 +61,8 @@ def _read(connection: Connection, asked: Asked[OutageParams]) -> list[tuple[Curs
     ):
         if wanted is not None:
             query = query.where(column == wanted)
+    if params.commune is not None:
+        query = query.where(of_commune(params.commune))
     if params.state is not None:
         open_now = outage.c.ended_ms.is_(None)
         query = query.where(open_now if params.state == "open" else ~open_now)
