@@ -25,7 +25,6 @@ class Metrics(Collector):
 
     def __init__(self, *, now_s: Callable[[], float] = time.monotonic) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
-        self.registry.register(self)
         self._now_s = now_s
         self._results: dict[str, ProbeResult] = {}
         self._network: NetworkState | None = None
@@ -41,6 +40,7 @@ class Metrics(Collector):
             ["cause", "subject"],
             registry=self.registry,
         )
+        self.registry.register(self)  # last: the registry asks for all names at once
 
     def take_result(self, result: ProbeResult) -> None:
         """A probe has ended."""
@@ -171,10 +171,10 @@ def _of_network(state: NetworkState) -> Iterable[Metric]:
         "commune_port_carrier", "Whether the port has a link.", by, [((p.name,), p.carrier) for p in ports]
     )
     yield from _gauge(
-        "commune_port_speed_bits_per_second",
-        "Negotiated speed.",
+        "commune_port_speed_bytes_per_second",
+        "Negotiated speed, in bytes: Prometheus knows no bits.",
         by,
-        [((p.name,), None if p.speed_mbit is None else p.speed_mbit * 1e6) for p in ports],
+        [((p.name,), None if p.speed_mbit is None else p.speed_mbit * 125_000) for p in ports],
     )
     yield from _counter("commune_port_received_bytes", "Bytes received.", by, [((p.name,), p.rx_bytes) for p in ports])
     yield from _counter("commune_port_sent_bytes", "Bytes sent.", by, [((p.name,), p.tx_bytes) for p in ports])
@@ -245,8 +245,10 @@ def _of_switch(held: dict[str, SwitchPort]) -> Iterable[Metric]:
     by = ("port",)
     rows: Rows = [((name,), port.up) for name, port in held.items()]
     yield from _gauge("commune_switch_port_up", "Whether the switch's port has a link.", by, rows)
-    rows = [((name,), None if port.speed_mbit is None else port.speed_mbit * 1e6) for name, port in held.items()]
-    yield from _gauge("commune_switch_port_speed_bits_per_second", "Negotiated speed.", by, rows)
+    rows = [((name,), None if port.speed_mbit is None else port.speed_mbit * 125_000) for name, port in held.items()]
+    yield from _gauge(
+        "commune_switch_port_speed_bytes_per_second", "Negotiated speed, in bytes: Prometheus knows no bits.", by, rows
+    )
     rows = [((name,), port.in_errors) for name, port in held.items()]
     yield from _counter("commune_switch_port_errors", "Packets received with errors.", by, rows)
 
