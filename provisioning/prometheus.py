@@ -73,7 +73,7 @@ def alertmanager_yml(receiver: Receiver = Receiver()) -> str:
         "# Written by commune. Changes are lost when it is written again.",
         "route:",
         "  receiver: province",
-        "  group_by: [commune]",
+        "  group_by: [commune, site]",
         # Long enough for all that follows from one fault to be in the first message.
         "  group_wait: 30s",
         "  group_interval: 5m",

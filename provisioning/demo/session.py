@@ -210,13 +210,16 @@ def make_plan(folder: DemoFolder, communes: int, machine: Machine, secrets: Secr
 
 
 def _write_roster(plan: Plan) -> None:
-    """Enrol every device. Communes of an earlier, larger start stay known: a site is never forgotten."""
+    """Enrol every device. Communes and devices of an earlier, larger start stay known: nothing is forgotten."""
     path = roster_file(plan.province.folder)
     kept = {site.id: site for site in config.load(path, RosterFile).site} if path.exists() else {}
     for commune in plan.communes:
-        devices = [planned.device for planned in plan.of(commune.site) if planned.device is not None]
-        code = f"{90_000 + commune.number}"  # beyond the official codes in use
-        kept[commune.site] = SiteRow(commune.site, code, commune.name, province=PROVINCE_NAME, device=devices)
+        devices = {device.id: device for device in (kept[commune.site].device if commune.site in kept else ())}
+        devices |= {planned.device.id: planned.device for planned in plan.of(commune.site) if planned.device}
+        # Nobody gave these communes an official code; the site's id stands in for it.
+        kept[commune.site] = SiteRow(
+            commune.site, commune.site, commune.name, province=PROVINCE_NAME, device=list(devices.values())
+        )
     write_config(path, RosterFile(site=[kept[site] for site in sorted(kept)]))
 
 

@@ -65,7 +65,7 @@ def healthy(*sites: str) -> Series:
     hub['commune_hub_export_queue_blocks{job="hub",instance="h"}'] = flat(0)
     for site in sites:
         hub |= {
-            of("commune_info", site, 'code="9",name="Mường Lát",province="Thanh Hóa"'): flat(1),
+            of("commune_info", site, 'name="Mường Lát",province="Thanh Hóa"'): flat(1),
             of("commune_state", site, 'state="silent"'): flat(0),
             of("commune_state", site, 'state="fault"'): flat(0),
             of("commune_state", site, 'state="fine"'): flat(1),
@@ -79,7 +79,7 @@ def healthy(*sites: str) -> Series:
 
 
 def of(name: str, site: str, more: str = "") -> str:
-    return f'{name}{{job="hub",instance="h",commune="{site}"{"," + more if more else ""}}}'
+    return f'{name}{{job="hub",instance="h",commune="9",site="{site}"{"," + more if more else ""}}}'
 
 
 THREE = healthy("s1", "s2", "s3")
@@ -200,7 +200,7 @@ def test_one_fault_is_one_alert(tmp_path: Path, name: str) -> None:
         "input_series": [{"series": series_name, "values": values} for series_name, values in series.items()],
         "promql_expr_test": [
             {
-                "expr": 'count by (alertname, commune) (ALERTS{alertstate="firing"})',
+                "expr": 'count by (alertname, site) (ALERTS{alertstate="firing"})',
                 "eval_time": moment,
                 "exp_samples": [{"labels": _labels(alert, commune), "value": 1} for alert, commune in sorted(expected)],
             }
@@ -213,7 +213,7 @@ def test_one_fault_is_one_alert(tmp_path: Path, name: str) -> None:
 
 
 def _labels(alert: str, commune: str) -> str:
-    return f'{{alertname="{alert}"' + (f',commune="{commune}"' if commune else "") + "}"
+    return f'{{alertname="{alert}"' + (f',site="{commune}"' if commune else "") + "}"
 
 
 def test_every_alert_is_proved_to_fire() -> None:
@@ -238,7 +238,7 @@ def test_what_is_told_names_the_commune_in_vietnamese(tmp_path: Path) -> None:
                 "alertname": "CommuneFault",
                 "exp_alerts": [
                     {
-                        "exp_labels": {"severity": "page", "commune": "s1", "cause": "fibre-down"},
+                        "exp_labels": {"severity": "page", "commune": "9", "site": "s1", "cause": "fibre-down"},
                         "exp_annotations": {
                             "summary": "Mường Lát: fibre-down từ 2023-11-14 22:13:20 +0000 UTC; câu chẩn đoán ở trang "
                             "của tỉnh. / the diagnosis in words is on the province's page.",
