@@ -7,12 +7,13 @@ it into words. Confidence is from 0 to 1 and says how well the evidence tells th
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from agent.causes import Cause
-from agent.ladder import Kind, State, View
+from agent.ladder import NS_PER_S, Kind, State, View
 
-FLAPS_PORT = 3
-LIVING_NS = 30 * 1_000_000_000  # a line that flapped and has been down for so long since is plainly down
+FLAPS: Final = 3
+LIVING_NS: Final = 30 * NS_PER_S  # what flapped and has been down for so long since is plainly down
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Board:
     light_low: Mapping[str, float] = field(default_factory=dict)
     ending: Mapping[str, float] = field(default_factory=dict)
     recording: bool = True
-    flap_count: int = FLAPS_PORT
+    flap_count: int = FLAPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ def _port(board: Board) -> Finding | None:
         return None
     if not port.present:
         return Finding(Cause.PORT_MISSING, port.name, port.since_ns, sure=True)
-    if port.flaps >= board.flap_count:
+    plainly_out = not port.carrier and board.now_ns - port.since_ns > LIVING_NS
+    if port.flaps >= board.flap_count and not plainly_out:
         return Finding(Cause.PORT_FLAPPING, port.name, port.since_ns, sure=True)
     if not port.carrier:
         return Finding(Cause.CABLE_UNPLUGGED, port.name, port.since_ns, 0.9, sure=True)
@@ -162,7 +164,9 @@ def _dead_router(near: list[View], router: View) -> Finding:
 def _wrong_route(board: Board) -> Finding | None:
     """The default route leads to a gateway that nobody configured, and lines do suffer."""
     known = set(board.routers.values())
-    if board.port is None or not board.routes or not known or known & set(board.routes[:1]):
+    families = {":" in address for address in known}
+    alike = [gateway for gateway in board.routes if (":" in gateway) in families]
+    if board.port is None or not alike or alike[0] in known:
         return None
     suffering = [view for view in _of(board, Kind.LINE) if view.state is State.DOWN]
     if not suffering:

@@ -32,10 +32,9 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """The minute under way. `start_ms` is its first wall millisecond; `begun_ns` when counting began."""
+    """The minute under way. `start_ms` is its first wall millisecond."""
 
     start_ms: int
-    begun_ns: int
     targets: Mapping[str, Tally] = field(default_factory=dict)
     observed_s: Mapping[str, int] = field(default_factory=dict)
     down_s: Mapping[str, int] = field(default_factory=dict)
@@ -50,9 +49,9 @@ class LineNow:
     down: bool | None
 
 
-def begin(wall_ms: int, mono_ns: int) -> Minute:
+def begin(wall_ms: int) -> Minute:
     """An empty minute that holds this moment."""
-    return Minute(wall_ms - wall_ms % MINUTE_MS, mono_ns)
+    return Minute(wall_ms - wall_ms % MINUTE_MS)
 
 
 def add(minute: Minute, result: ProbeResult) -> Minute:

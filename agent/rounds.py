@@ -1,0 +1,135 @@
+"""The slow senses: health, UPS and light, each asked in its own round.
+
+A sense that fails is logged once, counted, and asked again.
+
+What they say goes to `Metrics` and, where it bears on the diagnosis, to the callbacks. They decide nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from agent.config import Config, OpticalConfig, PowerConfig
+from agent.diagnosis import PowerView
+from agent.metrics import Metrics
+from agent.observations import OpticalPower
+from agent.senses.health import HealthWatch
+from agent.senses.optical_history import OpticalHistory
+from agent.senses.optical_trend import trend
+from bus.clock import Stamp
+from bus.errors import CommuneError
+from bus.logs import fields
+
+_LOG: Final = logging.getLogger(__name__)
+HEALTH_S: Final = 15.0
+POWER_S: Final = 5.0
+OPTICAL_S: Final = 60.0
+_SOON_DAYS: Final = 30.0  # light that reaches its threshold within so many days is told now
+
+
+class Rounds:
+    """Runs while `run` does."""
+
+    def __init__(
+        self,
+        config: Config,
+        metrics: Metrics,
+        *,
+        stamp: Callable[[], Stamp],
+        on_power: Callable[[PowerView | None], None],
+        on_light: Callable[[dict[str, float]], None],
+    ) -> None:
+        self._config = config
+        self._metrics = metrics
+        self._stamp = stamp
+        self._on_power = on_power
+        self._on_light = on_light
+        self._failing: set[str] = set()
+        self._low: dict[str, float] = {}
+        self.failures = 0
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_health(), name="health")
+            if self._config.power is not None:
+                group.create_task(self._watch_power(self._config.power), name="power")
+            if self._config.optical:
+                group.create_task(self._watch_light(), name="light")
+
+    async def _watch_health(self) -> None:
+        watch = HealthWatch(mounts=("/", self._config.agent.state))
+        while True:
+            try:
+                self._metrics.take_health(watch.read())
+                self._heal("health")
+            except Exception as error:  # noqa: BLE001 - the edge of a task: a strange /sys must not stop the watching
+                self._fail("health", error)
+            await asyncio.sleep(HEALTH_S)
+
+    async def _watch_power(self, power: PowerConfig) -> None:
+        from agent.senses.ups import read_ups
+
+        while True:
+            try:
+                ups = await read_ups(power.ups, host=power.host, port=power.port)
+                minutes_left = None if ups.runtime_s is None else ups.runtime_s / 60
+                self._metrics.take_ups(ups)
+                self._on_power(PowerView(not ups.on_mains, minutes_left))
+                self._heal("ups")
+            except CommuneError as error:
+                self._metrics.take_ups(None)
+                self._on_power(None)
+                self._fail("ups", error)
+            await asyncio.sleep(POWER_S)
+
+    async def _watch_light(self) -> None:
+        history = OpticalHistory(Path(self._config.agent.state) / "optical.json")
+        try:
+            while True:
+                for optical in self._config.optical:
+                    await self._look_at_light(optical, history)
+                self._on_light(dict(self._low))
+                await asyncio.sleep(OPTICAL_S)
+        finally:
+            history.close()
+
+    async def _look_at_light(self, optical: OpticalConfig, history: OpticalHistory) -> None:
+        try:
+            light = await _read_light(optical)
+            self._heal(f"light {optical.line}")
+        except (CommuneError, OSError) as error:
+            light = None
+            self._fail(f"light {optical.line}", error)
+        self._metrics.take_optical(optical.line, light)
+        self._low.pop(optical.line, None)
+        if light is None:
+            return
+        history.add(optical.line, light.received_dbm, self._stamp())
+        falling = trend(history.daily_dbm(optical.line), optical.threshold_dbm)
+        soon = falling is not None and falling.days_left is not None and falling.days_left <= _SOON_DAYS
+        if light.received_dbm <= optical.threshold_dbm or soon:
+            self._low[optical.line] = light.received_dbm
+
+    def _fail(self, sense: str, error: Exception) -> None:
+        self.failures += 1
+        if sense not in self._failing:
+            self._failing.add(sense)
+            _LOG.warning("sense fails %s", fields(sense=sense, error=error))
+
+    def _heal(self, sense: str) -> None:
+        if sense in self._failing:
+            self._failing.discard(sense)
+            _LOG.info("sense works again %s", fields(sense=sense))
+
+
+async def _read_light(optical: OpticalConfig) -> OpticalPower | None:
+    from agent.senses.optical import read_sfp, read_snmp  # late: only who has such a device pays for it
+    from agent.senses.snmp_query import Request
+
+    if optical.port is not None:
+        return await asyncio.to_thread(read_sfp, optical.port)
+    request = Request(optical.host or "", [(optical.oid or "").lstrip(".")], community=optical.community)
+    return await read_snmp(request, scale=optical.scale)
