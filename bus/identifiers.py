@@ -26,7 +26,7 @@ _NAME: Final = re.compile(NAME_PATTERN)
 
 def check_name(value: str, *, what: str) -> str:
     """Return `value` where it is a valid site or device name; `WrongInputError` otherwise."""
-    if not _NAME.match(value):
+    if not _NAME.fullmatch(value):
         raise WrongInputError(
             f"{what} {value!r} is not a valid name: 1 to 48 lower-case letters, digits and inner hyphens"
         )
