@@ -56,7 +56,7 @@ class Pages:
         self._by_language = {language: self._environment(language, (*folders, _OWN)) for language in LANGUAGES}
 
     def render(self, request: Request, template: str, /, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """The page `template`. `request.state.user` and `.form_token` are those of `web.sign_in`, where there are any."""
+        """The page `template`; the person and the form's token are those that `web.sign_in` left in the request."""
         environment = self._by_language[language_of(request)]
         state = request.scope.get("state", {})
         query = f"?{request.url.query}" if request.url.query else ""

@@ -90,7 +90,7 @@ def put_user(path: Path, *, name: str, password: str, shown: str = "", roles: li
 
     `WrongInputError` for a name or password that will not do, or where the file there does not parse.
     """
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise WrongInputError(f"user name {name!r}: 1 to 48 of a-z, 0-9 and inner . _ - are wanted")
     shown = unicodedata.normalize("NFC", shown).strip()
     if any(unicodedata.category(character).startswith("C") for character in shown):
