@@ -132,5 +132,6 @@ def believable(wall_ms: int, *, now_ms: int) -> int | None:
 
 
 def by_urgency(standing: Standing) -> tuple[int, int, str]:
-    """Sort key: the state, then what has lasted longest, then the name."""
-    return ORDER[standing.state], standing.since_ms or 0, standing.facts.name
+    """Sort key: the state, then what has lasted longest, then the name; communes that are fine by name alone."""
+    since_ms = 0 if standing.state is State.FINE else standing.since_ms or 0
+    return ORDER[standing.state], since_ms, standing.facts.name

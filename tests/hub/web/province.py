@@ -241,8 +241,9 @@ def past_months(database: Database, *, now_ms: int, days: int) -> None:
         agents = connection.execute(
             schema.journal.select().where(schema.journal.c.device_id.endswith("-agent"))
         ).mappings()
-        for at, agent in enumerate(list(agents)):
-            connection.execute(insert(schema.line_minute), list(_past(at, dict(agent), now_ms, days)))
+        for agent in list(agents):
+            index = int(agent["device_id"][1:5]) - 1
+            connection.execute(insert(schema.line_minute), list(_past(index, dict(agent), now_ms, days)))
 
 
 def _past(at: int, agent: dict[str, object], now_ms: int, days: int) -> Iterator[dict[str, object]]:
