@@ -25,7 +25,6 @@ from agent.sentences import words_for
 from agent.settling import Settling, settle
 from bus.entries import DiagnosisChanged, EntryData, EventNoted, Sentence
 
-
 LOOPBACK: Final = "lo"  # a box with no port of its own to watch, as in the demo
 
 
