@@ -87,19 +87,20 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            if error.connection_invalidated:
-                self.generation += 1
             if _is_ours(error):
                 raise
+            self.generation += 1
             raise UnavailableError(f"the store cannot be used: {error.orig}") from error
 
     def _engine(self, url: Any, *, writer: bool) -> Engine:
         if not self._lite:
             # A hub that was cut off learns it at the next use; statements wait for a lock no longer than this.
             options = f"-c lock_timeout={_LOCK_WAIT_S * 1000} -c timezone=UTC"
-            return create_engine(
+            server = create_engine(
                 url, pool_pre_ping=True, pool_size=4, max_overflow=8, connect_args={"options": options}
             )
+            event.listen(server, "invalidate", self._lost)
+            return server
         engine = create_engine(url, connect_args={"timeout": _LOCK_WAIT_S, "check_same_thread": False})
 
         @event.listens_for(engine, "connect")
@@ -120,6 +121,10 @@ class Database:
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
 
         return engine
+
+    def _lost(self, *_: object) -> None:
+        """A pooled connection was found dead: the server went away, and what came back may be older."""
+        self.generation += 1
 
 
 def migrations(connection: Connection) -> Config:
