@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from bus.clock import Quality, Stamp
+from bus.clock import Stamp
 from bus.config import JournalConfig
 from bus.entries import EntryData, class_of, kind_of
 from bus.errors import UnavailableError, WrongInputError
@@ -174,26 +174,10 @@ class Journal:
                 stream = self._keeper.find(epoch, klass)
                 plan = _plan(stream, first) if stream is not None else []
             chunk = Collector(first, max_count, max_bytes)
-            at = first
-            try:
-                for excerpt in plan:
-                    at = max(first, excerpt.segment.place.first)
-                    if not collect(excerpt, chunk):
-                        break
-            except DamageMetError as damage:
-                self._keeper.look_again(epoch, klass, damage.seq)
-                continue
-            except OSError:
-                # The file went: by rule, while we looked, or because somebody removed it.
-                if self._still_listed(epoch, klass, at):
-                    self._keeper.look_again(epoch, klass, at)
-                continue
-            return Chunk(chunk.first, chunk.chain.hex(), chunk.entries)
-
-    def _still_listed(self, epoch: str, klass: EntryClass, seq: int) -> bool:
-        with self._lock:
-            stream = self._keeper.find(epoch, klass)
-            return stream is not None and covers(stream.readable(), seq, seq)
+            harmed = _collect_all(plan, chunk)
+            if harmed is None:
+                return Chunk(chunk.first, chunk.chain.hex(), chunk.entries)
+            self._keeper.look_again(epoch, klass, *harmed)
 
     # -- receipts
 
@@ -221,8 +205,8 @@ class Journal:
             conflicts = self._conflicts(stream, receipt)
             stored = subtract(decision.held.stored, union((seq, seq) for seq in conflicts))
             stream.held_by[receipt.consumer] = Held(receipt.run, receipt.at_ms, stored)
-            if now.quality is not Quality.UNKNOWN:
-                stream.touched_ms = now.wall_ms
+            if receipt.consumer == self._consumers[0] and not stream.told:
+                stream.told, stream.touched_ms = True, 0
         moved = tuple(seq for seq in conflicts if self._move(Key(receipt.epoch, receipt.klass, seq)))
         again = subtract(decision.again, stream.moved)
         return ReceiptEffect("above-head" if above else "taken", decision.newly, again, moved)
@@ -280,6 +264,20 @@ def _plan(stream: Stream, first: int) -> list[Excerpt]:
     """The next few segments that hold something from `first` on."""
     wanted = [segment for segment in stream.segments if segment.held and segment.held[-1][1] >= first]
     return [_excerpt(segment, first) for segment in wanted[:_SEGMENTS_A_READ]]
+
+
+def _collect_all(plan: list[Excerpt], chunk: Collector) -> tuple[Segment, int] | None:
+    """Fill the chunk; the segment and number where that met damage, None where it did not."""
+    for excerpt in plan:
+        try:
+            if not collect(excerpt, chunk):
+                return None
+        except DamageMetError as damage:
+            return excerpt.segment, damage.seq
+        except OSError:
+            # The file went: by rule, while we looked, or because somebody removed it.
+            return excerpt.segment, excerpt.held[0][0]
+    return None
 
 
 def _excerpt(segment: Segment, first: int) -> Excerpt:

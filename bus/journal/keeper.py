@@ -18,6 +18,7 @@ from bus.journal.ledger import ConsumerState
 from bus.journal.memory import Memory, compose
 from bus.journal.ranges import count, subtract, union
 from bus.journal.retention import Leaving, Rules
+from bus.journal.segment import Segment
 from bus.journal.shelf import Shelf
 from bus.journal.stream import Stream
 from bus.journal.views import Counters
@@ -87,7 +88,7 @@ class Keeper:
         """Drop what may go until `size` more bytes fit; `UnavailableError` where nothing more may."""
         while True:
             with self.lock:
-                if self.used(klass) + size <= self.budget(klass):
+                if self.used(klass) + size + retention.NEW_BYTES <= self.budget(klass):
                     return
                 leaving = retention.next_for_room(self.shelf.streams, klass, self._rules())
             if leaving is None:
@@ -122,6 +123,7 @@ class Keeper:
             unread = stream.drop(segment, self.consumers)
             if stream.klass == "sample":
                 stream.shed = union(stream.shed, unread)
+                stream.touched_ms, stream.told = 0, False
                 self.counters.shed += count(unread)
             else:
                 self.counters.dropped_unread += count(unread)
@@ -145,17 +147,18 @@ class Keeper:
             for stream in list(self.shelf.streams):
                 if stream.touched_ms == 0 and known:
                     stream.touched_ms, self.due = now.wall_ms, True
-                old = known and now.wall_ms - stream.touched_ms >= self.config.keep_days * _DAY_MS
-                told = old or not stream.lost(self.consumers)
-                if not stream.segments and id(stream) not in growing and told:
+                old = known and stream.told and now.wall_ms - stream.touched_ms >= self.config.keep_days * _DAY_MS
+                crowded = len(self.shelf.streams) > 2 * EPOCHS_LIMIT
+                needless = old or crowded or not stream.lost(self.consumers)
+                if not stream.segments and id(stream) not in growing and needless:
                     self.shelf.streams.remove(stream)
                     self.due = True
 
-    def look_again(self, epoch: str, klass: EntryClass, seq: int) -> None:
-        """Reading met damage at `seq`: scan the stream's segments again and note what is no longer there."""
+    def look_again(self, epoch: str, klass: EntryClass, met_in: Segment, seq: int) -> None:
+        """Reading met damage at `seq`: scan the segments again and note what is gone; nothing if it left by rule."""
         with self.lock:
             stream = self.find(epoch, klass)
-            if stream is None:
+            if stream is None or not any(segment is met_in for segment in stream.segments):
                 return
             before = stream.damaged()
             growing = self.growing()
@@ -169,5 +172,6 @@ class Keeper:
                     if segment.place.first <= seq <= segment.last:
                         segment.gaps = union(segment.gaps, fresh)
             self.counters.damaged += count(fresh)
+            stream.touched_ms, stream.told = 0, False
             self.changed()
         _log.error("entries are damaged %s", fields(epoch=epoch, klass=klass, entries=list(fresh)))

@@ -45,6 +45,7 @@ class StreamNote(Struct, frozen=True):
     held_by: dict[str, HeldNote]
     receipted: dict[int, int]
     touched_ms: int
+    told: bool
 
 
 class ConsumerNote(Struct, frozen=True):
@@ -122,6 +123,7 @@ def _note_of(stream: Stream) -> StreamNote:
         {name: HeldNote(held.run, held.at_ms, list(held.stored)) for name, held in stream.held_by.items()},
         {segment.place.first: segment.receipted_ms for segment in stream.segments if segment.receipted_ms is not None},
         stream.touched_ms,
+        stream.told,
     )
 
 
@@ -132,7 +134,7 @@ def recall(stream: Stream, note: StreamNote) -> None:
         stream.chained, stream.chain = note.chained, bytes.fromhex(note.chain)
     stream.gone, stream.shed, stream.moved = union(note.gone), union(note.shed), union(note.moved)
     stream.held_by = {name: Held(held.run, held.at_ms, union(held.stored)) for name, held in note.held_by.items()}
-    stream.touched_ms = note.touched_ms
+    stream.touched_ms, stream.told = note.touched_ms, note.told
     for segment in stream.segments:
         segment.receipted_ms = note.receipted.get(segment.place.first)
 

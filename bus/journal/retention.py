@@ -18,6 +18,7 @@ from bus.messages import EntryClass
 
 _DAY_MS: Final = 86_400_000
 BLOCK: Final = 4096
+NEW_BYTES: Final = 2 * BLOCK  # what an empty segment takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +101,4 @@ def next_for_room(streams: list[Stream], klass: EntryClass, rules: Rules) -> Lea
 
 def size_of(segment: Segment) -> int:
     """Bytes of disk that a segment takes, its seal included."""
-    return (segment.size // BLOCK + 2) * BLOCK
+    return segment.size // BLOCK * BLOCK + NEW_BYTES

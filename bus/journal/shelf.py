@@ -118,7 +118,13 @@ class Shelf:
     def review(self, stream: Stream, segment: Segment, *, growing: bool) -> None:
         """Scan a segment again because reading it met damage. Call with the journal's lock held."""
         if growing:
-            seen, findings = segments.scan_file(segment.path, segment.place, size=segment.size)
+            try:
+                seen, findings = segments.scan_file(segment.path, segment.place, size=segment.size)
+            except OSError as error:
+                self.counters.disk_errors += 1
+                _log.error("segment cannot be read %s", fields(file=segment.path.name, error=error))
+                segment.gaps = ((segment.place.first, segment.last),)
+                return
             segment.gaps = subtract(((segment.place.first, segment.last),), seen.held)
             self.counters.quarantined_bytes += sum(len(content) for _, content in findings.junk)
             return
@@ -184,6 +190,7 @@ class Shelf:
             damaged = subtract(stream.damaged(), known.get((stream.epoch, stream.klass), []))
             if damaged:
                 fresh += count(damaged)
+                stream.touched_ms, stream.told = 0, False
                 _log.error(
                     "entries are damaged %s", fields(epoch=stream.epoch, klass=stream.klass, entries=list(damaged))
                 )

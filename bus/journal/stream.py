@@ -27,7 +27,8 @@ class Stream:
     """See the module. `head` is the newest durable number, `chain` the record chain after number `chained`.
 
     `gone` left by rule; `shed` are those of them that a consumer lacked; `moved` were appended again under another
-    epoch. `touched_ms` is when something last changed, by a clock that was not unknown.
+    epoch. `touched_ms` is when there was last something new to tell, by a clock that was not unknown (0:
+    to be dated); `told`: the first consumer has answered since.
     """
 
     ordinal: int
@@ -42,6 +43,7 @@ class Stream:
     moved: Ranges = ()
     held_by: dict[str, Held] = field(default_factory=dict)
     touched_ms: int = 0
+    told: bool = True
 
     def first_held(self) -> int:
         """The oldest readable number; head + 1 where there is none."""
