@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 _IDLE_S: Final = 1.0
 _TOO_MANY: Final = 429
+# Prometheus answered a sample beyond its out-of-order window with 500, for ever (prometheus/prometheus#13334, in 2.42).
+_FINAL: Final = ("too old sample",)
 _PATIENT: Final = Backoff()
 _block = msgspec.json.Decoder(SampleBlock)
 
@@ -130,7 +132,7 @@ class Exporter:
                 if answer.is_success:
                     return
                 says = answer.text[:300]
-                if answer.is_client_error and answer.status_code != _TOO_MANY:
+                if _is_final(answer.status_code, says):
                     raise _RefusedError(answer.status_code, says)
                 reason = f"http-{answer.status_code}"
                 wait_s = max(wait_s, _retry_after_s(answer, self._backoff.cap_s))
@@ -209,6 +211,10 @@ def encode(blocks: Sequence[Block]) -> tuple[bytes, int, Counter[tuple[str, str]
                     points[at_ms] = value
     full = [(labels, sorted(points.items())) for labels, points in gathered.items() if points]
     return remote_write.body(full), sum(len(points) for _, points in full), given_up
+
+
+def _is_final(status: int, says: str) -> bool:
+    return (400 <= status < 500 and status != _TOO_MANY) or any(word in says for word in _FINAL)
 
 
 def _retry_after_s(answer: httpx.Response, cap_s: float) -> float:
