@@ -61,17 +61,18 @@ class PagesConfig(Struct, frozen=True, forbid_unknown_fields=True):
 class LanConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """The box's own port and what is nearest to it. `speed_mbit` is what the port should negotiate; 0: the best seen.
 
-    `router` and `switch` are addresses; leave `switch` out where it has none (then the LAN hosts answer for it).
+    `router` and `switch` are addresses; leave `switch` out where it has none (then the LAN hosts answer for it), and
+    `router` only where it answers no pings: a dead router is then taken for a dead line.
     """
 
     port: PortName
-    router: Address
+    router: Address | None = None
     router_name: Name = "router"
     switch: Address | None = None
     speed_mbit: Megabits = 0
 
     def __post_init__(self) -> None:
-        _check_address(self.router, "router")
+        _check_address(self.router or "", "router")
         _check_address(self.switch or "", "switch")
 
 
@@ -142,13 +143,17 @@ class HostConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ServiceConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """A service the counter lives on: its web address, or `tcp = "host:port"` where it speaks something else."""
+    """A service the counter lives on: its web address, or `tcp = "host:port"` where it speaks something else.
+
+    `ca` names a PEM file of the authority that its certificate is checked by, in the place of the system's.
+    """
 
     id: Id
     name: Name
     network: Literal["internet", "tslcd", "any"] = "internet"
     url: Url | None = None
     tcp: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,253}:[0-9]{1,5}$")] | None = None
+    ca: str = ""
     contact: str = ""
     interval_s: Seconds = 10.0
     certificate_days: Annotated[int, Meta(ge=0, le=365)] = 14

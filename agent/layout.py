@@ -89,8 +89,8 @@ def _add_lan(builder: _Builder) -> None:
     lan = builder.config.lan
     if lan.switch is not None:
         builder.add_pinged("switch", Kind.SWITCH, lan.switch, translate("vi", _SWITCH))
-    gateways = dict.fromkeys([lan.router, *(line.gateway for line in builder.config.lines if line.gateway)])
-    for number, gateway in enumerate(gateways, 1):
+    named = [lan.router, *(line.gateway for line in builder.config.lines)]
+    for number, gateway in enumerate(dict.fromkeys(gateway for gateway in named if gateway), 1):
         rung_id = "router" if gateway == lan.router else f"router-{number}"
         builder.routers[rung_id] = gateway
         builder.add_pinged(rung_id, Kind.ROUTER, gateway, lan.router_name if rung_id == "router" else gateway)
@@ -106,7 +106,7 @@ def _add_line(builder: _Builder, line: LineConfig) -> LineView:
         id=line.id,
         kind=Kind.LINE,
         targets=tuple(targets),
-        needs=((router,),),
+        needs=((router,),) if router else (),
         pings=True,
         interval_s=builder.config.pace.interval_s,
         loss_pct=line.loss_pct,
@@ -117,16 +117,18 @@ def _add_line(builder: _Builder, line: LineConfig) -> LineView:
 
 
 def _router_of(builder: _Builder, line: LineConfig) -> str:
+    """The rung of the line's router; empty where none is configured."""
     address = line.gateway or builder.config.lan.router
-    return next(rung_id for rung_id, gateway in builder.routers.items() if gateway == address)
+    return next((rung_id for rung_id, gateway in builder.routers.items() if gateway == address), "")
 
 
 def _lines_of(builder: _Builder, network: str) -> tuple[tuple[str, ...], ...]:
-    """What is reached over a network stands on one of its lines; `lan` stands on the router."""
+    """What is reached over a network stands on one of its lines; `lan` stands on the router, where one is watched."""
+    router = (("router",),) if "router" in builder.routers else ()
     if network == "lan":
-        return (("router",),)
+        return router
     group = tuple(line.id for line in builder.config.lines if network in ("any", line.network))
-    return (group,) if group else (("router",),)
+    return (group,) if group else router
 
 
 def _with_names(builder: _Builder, needs: tuple[tuple[str, ...], ...], host: str) -> tuple[tuple[str, ...], ...]:
@@ -176,7 +178,7 @@ def _add_service(builder: _Builder, service: ServiceConfig) -> None:
     timeout_s = min(max(2.0, interval_s), 5.0)
     if service.url is not None:
         host = host_of(service.url)
-        target: Target = HttpTarget(service.id, service.url, interval_s, timeout_s)
+        target: Target = HttpTarget(service.id, service.url, interval_s, timeout_s, ca_file=service.ca)
     else:
         host, _, port = (service.tcp or "").rpartition(":")
         target = TcpTarget(service.id, host, int(port), interval_s, min(timeout_s, 3.0))
