@@ -32,10 +32,11 @@ class Namespace:
         self.set("net/ipv6/conf/default/accept_dad", "0")
 
     def ip(self, *words: str) -> str:
-        return run("ip", "-n", self.name, *words)
+        return run(*self.command("ip", *words))
 
     def command(self, *words: str) -> list[str]:
-        return ["ip", "netns", "exec", self.name, *words]
+        # Not `ip -n` nor `ip netns exec`: both remount /, which cannot be done in a chroot.
+        return ["nsenter", f"--net=/run/netns/{self.name}", *words]
 
     def set(self, setting: str, value: str) -> None:
         """A sysctl of the namespace, such as net/ipv4/ping_group_range."""
@@ -75,7 +76,10 @@ class Lab:
         self.cable("up0", "down0", "10.9.0")
 
     def cable(self, box_port: str, peer_port: str, net: str) -> None:
-        self.box.ip("link", "add", box_port, "type", "veth", "peer", "name", peer_port, "netns", self.peer.name)
+        # Where both ends have the same index the kernel tells of their carrier once a second at most, for all the
+        # machine's ports together (linkwatch_urgent_event): other tests' cables would hold up ours.
+        ends = ("index", f"{next(_NUMBERS) + 100}", "type", "veth", "peer", "name", peer_port)
+        self.box.ip("link", "add", box_port, *ends, "index", f"{next(_NUMBERS) + 100}", "netns", self.peer.name)
         self.box.ip("addr", "add", f"{net}.1/24", "dev", box_port)
         self.peer.ip("addr", "add", f"{net}.2/24", "dev", peer_port)
         self.box.ip("addr", "add", f"fd00:{net.replace('.', ':')}::1/64", "dev", box_port, "nodad")
