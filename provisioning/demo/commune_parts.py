@@ -10,6 +10,7 @@ from bus.config import BrokerConfig, ClockConfig, DeviceConfig
 from bus.files import replace_file
 from hub.roster import DeviceRow
 from provisioning.demo.folder import kept_key
+from provisioning.demo.machine import Machine
 from provisioning.demo.plan import Commune, Look, Planned
 from provisioning.demo.ports import LOOPBACK
 from provisioning.mosquitto import Bridge, Listener, broker_conf
@@ -97,7 +98,7 @@ def agent_config(commune: Commune, folder: Path, device: str) -> agent.Config:
         )
     return agent.Config(
         device=DeviceConfig(commune.site, device, str(folder / "agent.pem"), [str(province.hub_public_key)]),
-        lan=_lan(commune),
+        lan=_lan(machine),
         agent=agent.AgentConfig(state=str(folder / "state")),
         pages=agent.PagesConfig(host=LOOPBACK, port=commune.agent_port),
         broker=BrokerConfig(LOOPBACK, commune.broker_port),
@@ -114,11 +115,11 @@ def agent_config(commune: Commune, folder: Path, device: str) -> agent.Config:
     )
 
 
-def _lan(commune: Commune) -> agent.LanConfig:
-    machine = commune.province.machine
+def _lan(machine: Machine) -> agent.LanConfig:
+    """The router is left out where it answers no ping: it would read as dead."""
     if machine.route is None:
-        return agent.LanConfig(port="lo", router=LOOPBACK)
-    return agent.LanConfig(port=machine.route.port, router=machine.route.gateway)
+        return agent.LanConfig(port=machine.port)
+    return agent.LanConfig(port=machine.route.port, router=machine.route.gateway if machine.gateway_answers else None)
 
 
 COMMUNE: Final[tuple[Callable[[Commune], Planned], ...]] = (broker, agent_part)

@@ -24,8 +24,9 @@ _NAMES: Final = ("chinhphu.vn", "vnnic.vn", "debian.org", "localhost.")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Its default route (None where it has none), and those around it that answer."""
+    """Its default route (None where it has none), and those around it that answer. `port` is the one it uses."""
 
+    port: str = "lo"
     route: Route | None = None
     gateway_answers: bool = False
     name_server: str = ""
@@ -62,12 +63,19 @@ async def survey(network: NetworkState | None = None) -> Machine:
     named = next((target for target in names if target in answers), None)
     answering = {target.address for target in pings if target in answers}
     return Machine(
+        port=route.port if route else _first_port(network),
         route=route,
         gateway_answers=route is not None and route.gateway in answering,
         name_server=named.server if named else "",
         known_name=named.query if named else "",
         anchors=tuple(anchor for anchor in _ANCHORS if anchor in answering),
     )
+
+
+def _first_port(network: NetworkState) -> str:
+    """A port with a cable in it, else any; the loopback where there is nothing else, which reads as no port at all."""
+    ports = sorted(network.ports.values(), key=lambda port: (not port.carrier, port.name))
+    return ports[0].name if ports else "lo"
 
 
 async def _answers(targets: Iterable[Target], resolver: Resolver) -> set[Target]:
