@@ -98,7 +98,7 @@ def issue(path: Path, *, name: str, scopes: list[str]) -> str:
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
         raise WrongInputError(f"token scopes {', '.join(unknown) or '(none)'}: wanted are some of {', '.join(SCOPES)}")
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise WrongInputError(f"token name {name!r}: 1 to 48 of a-z, 0-9 and . _ - are wanted")
     text = PREFIX + secrets.token_urlsafe(32)
     kept = {token.name: token for token in _read(path)}
