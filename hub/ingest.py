@@ -20,12 +20,10 @@ import msgspec
 from bus.clock import Quality
 from bus.entries import ClockAnchor, EntryData, JournalOpened, class_of, read_data
 from bus.errors import WrongInputError
-from bus.journal import ranges
+from bus.journal import ENTRY_LIMIT, ranges
 from bus.journal.ranges import Ranges
 from bus.messages import Batch, Entry, encode
 
-ENTRY_LIMIT: Final = 256 * 1024  # bytes of one entry; a box's largest is some kilobytes
-NO_CHAIN: Final = bytes(32)
 _INT64_MAX: Final = 2**63 - 1
 _LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999: no calendar here goes further
 _entry = msgspec.json.Decoder(Entry)

@@ -14,11 +14,11 @@ from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, selec
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bus.clock import Quality, Stamp
-from bus.journal import ranges
+from bus.journal import NO_CHAIN, ranges
 from bus.journal.ranges import Ranges
 from bus.messages import Batch, Entry, Lost
 from hub import ingest, schema
-from hub.ingest import NO_CHAIN, Held, Item
+from hub.ingest import Held, Item
 from hub.projections import Projected
 
 if TYPE_CHECKING:
