@@ -54,6 +54,7 @@ class BallotBox:
         self._settings = settings
         self._ledger = PressLedger()
         self._recent: Recent = ()
+        self._writing: dict[str, asyncio.Future[None]] = {}
         self._tallies: dict[tuple[str, str], DayTally] = {}
         self.officer = ""
         self._recover()
@@ -63,12 +64,24 @@ class BallotBox:
         return self._ledger.known(press)
 
     async def put(self, ballot: Ballot) -> bool:
-        """Take a press; True once it is on disk, False where it was known already.
+        """Take a press; returns once it is on disk: True, or False where it had been offered before.
 
         `UnavailableError` where it could not be written: nothing was taken, and the source must offer it again.
         """
+        if (writing := self._writing.get(ballot.press)) is not None:
+            await asyncio.shield(writing)
+            return False
         if self._ledger.known(ballot.press) is not Known.NEW:
             return False
+        writing = asyncio.ensure_future(self._take(ballot))
+        self._writing[ballot.press] = writing
+        try:
+            await asyncio.shield(writing)
+        finally:
+            self._writing.pop(ballot.press, None)
+        return True
+
+    async def _take(self, ballot: Ballot) -> None:
         settings, stamp = self._settings(), self._stamp()
         pressed = Pressed(ballot.press, ballot.pressed_ms, ballot.level, settings.counter)
         open_now = is_open(settings, local_time(stamp.wall_ms))
@@ -96,7 +109,6 @@ class BallotBox:
         self._ledger.keep(ballot.press)
         for flag, presses in judged.flagged_earlier.items():
             await self._write(RatingFlagged(presses=presses, flag=flag), self._stamp())
-        return True
 
     async def give_reason(self, press: str, reason: str) -> None:
         """Record why. `UnavailableError` where it could not be written: a reason may be lost, a vote may not."""
