@@ -53,7 +53,7 @@ def read(pairs: Iterable[tuple[str, str]], struct: type[P]) -> P:
             try:
                 values[name] = msgspec.convert(text, plain(known[name].type), strict=False)
             except msgspec.ValidationError as error:
-                errors.append(ParameterError(name, _wrong(text, str(error))))
+                errors.append(ParameterError(name, _wrong(text, plain(known[name].type), str(error))))
     for name, field in known.items():
         if name not in values and field.default is NODEFAULT and field.default_factory is NODEFAULT:
             errors.append(ParameterError(name, "missing"))
@@ -111,6 +111,13 @@ def plain(kind: Any) -> Any:
     return kind
 
 
-def _wrong(text: str, says: str) -> str:
-    found = f"found {text[:100]!r}; {says[0].lower()}{says[1:]}"
+def _wrong(text: str, kind: Any, says: str) -> str:
+    """What was found and what is wanted: the words allowed, or the type's own description of itself."""
+    if typing.get_origin(kind) is typing.Literal:
+        wanted = f"wanted is one of {', '.join(typing.get_args(kind))}"
+    else:
+        wanted = says[0].lower() + says[1:]
+        notes = [meta.description for meta in typing.get_args(kind)[1:] if isinstance(meta, Meta) and meta.description]
+        wanted = "; ".join([wanted, *notes])
+    found = f"found {text[:100]!r}; {wanted}"
     return f"{found}; write + as %2B" if "RFC3339" in says and " " in text else found

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bus.errors import WrongInputError
+from bus.identifiers import check_name
 from hub import availability, queries
 from hub.api.resource import Asked
 from hub.api.resources import links
@@ -78,7 +79,11 @@ class Board:
 
     async def commune(self, request: Request, _user: User) -> Response:
         """One commune: its standing, lines, outages, diagnoses, devices, availability and journals."""
-        site, now_ms = request.path_params["site"], self._now_ms()
+        now_ms = self._now_ms()
+        try:
+            site = check_name(request.path_params["site"], what="site")
+        except WrongInputError as error:
+            raise HTTPException(404) from error
         found = await self._read(lambda connection: self._read_commune(connection, site, now_ms))
         if found is None:
             raise HTTPException(404)
