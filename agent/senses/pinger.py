@@ -25,24 +25,38 @@ from agent.senses.icmp_codec import TOKEN_BYTES, Echo, decode_quoted, decode_rep
 from agent.senses.icmp_socket import open_icmp, read_error_queue
 from bus.errors import UnavailableError
 
+_LATE_FACTOR: Final = 4  # how many times slower than the burst's slowest answer another may be
 _BATCH: Final = 64  # packets read at one wake-up, so that a flood cannot hold the loop
 
 
 class _Burst:
-    """One probe under way: its packets by sequence number, and the answers so far."""
+    """One probe under way: its packets by sequence number, and the answers so far, to the first wave and to all."""
 
     def __init__(self, ident: int) -> None:
         self.ident = ident
         self.token = secrets.token_bytes(TOKEN_BYTES)
+        self.wave = 0
         self.sent = 0
-        self.open: dict[int, int] = {}  # seq -> monotonic ns at sending
+        self.sent_first = 0
+        self.open: dict[int, tuple[int, int]] = {}  # seq -> (wave, monotonic ns at sending)
         self.rtts_ms: list[float] = []
+        self.rtts_first_ms: list[float] = []
         self.fault: tuple[str, str] | None = None
         self.kernel_refused = False
         self.settled = asyncio.Event()
 
+    def start(self, seq: int) -> None:
+        self.sent += 1
+        self.sent_first += self.wave == 0
+        self.open[seq] = (self.wave, time.monotonic_ns())
+        self.settled.clear()
+
     def answer(self, seq: int, now_ns: int) -> None:
-        self.rtts_ms.append((now_ns - self.open.pop(seq)) / 1e6)
+        wave, sent_ns = self.open.pop(seq)
+        rtt_ms = (now_ns - sent_ns) / 1e6
+        self.rtts_ms.append(rtt_ms)
+        if wave == 0:
+            self.rtts_first_ms.append(rtt_ms)
         self._settle()
 
     def refuse(self, seq: int, fault: tuple[str, str]) -> None:
@@ -51,8 +65,13 @@ class _Burst:
         self._settle()
 
     def _settle(self) -> None:
-        if not self.open:
+        # A second wave was for nothing when the whole of the first is answered after all: the line is slow, not lossy.
+        if not self.open or self.first_answered:
             self.settled.set()
+
+    @property
+    def first_answered(self) -> bool:
+        return len(self.rtts_first_ms) == self.sent_first
 
 
 class _Door:
@@ -79,9 +98,7 @@ class _Door:
         """Send the burst's next packet; `OSError` where the kernel refuses it."""
         seq = next(self._seqs) & 0xFFFF
         packet = encode_request(self.version, burst.ident, seq, burst.token)
-        burst.sent += 1
-        burst.open[seq] = time.monotonic_ns()
-        burst.settled.clear()
+        burst.start(seq)
         self._bursts[seq] = burst
         try:
             try:
@@ -171,12 +188,15 @@ class Pinger:
             door.forget(burst)
             self._retire(door, burst)
         now_ns = time.monotonic_ns()
+        # Where the first wave made the success its loss is the line's: packets sent because others were lost, or were
+        # slow, would bend the figure.
+        first = len(burst.rtts_first_ms) >= rule.needed
         return judge(
             target,
             mono_ns=now_ns,
             duration_ms=(now_ns - started_ns) / 1e6,
-            sent=burst.sent,
-            rtts_ms=burst.rtts_ms,
+            sent=burst.sent_first if first else burst.sent,
+            rtts_ms=burst.rtts_first_ms if first else burst.rtts_ms,
             needed=rule.needed,
             fault=burst.fault,
         )
@@ -196,12 +216,16 @@ class Pinger:
     @staticmethod
     async def _run(door: _Door, burst: _Burst, address: str, rule: BurstRule, timeout_s: float) -> None:
         loop = asyncio.get_running_loop()
-        begin = loop.time()
+        begin = last_sent = loop.time()
         waves = [(rule.packets, begin + timeout_s / 2), (rule.again, begin + timeout_s)]
-        for packets, until in waves:
+        for wave, (packets, until) in enumerate(waves):
+            burst.wave = wave
             for index in range(packets):
                 if index:
                     await asyncio.sleep(rule.spacing_ms / 1000)
+                if wave and burst.first_answered:
+                    break
+                last_sent = loop.time()
                 try:
                     door.send(burst, address)
                 except OSError as error:
@@ -209,10 +233,11 @@ class Pinger:
                     burst.kernel_refused = True
                     if not burst.open:
                         return
-            # A slow line is not a lost one: while some answered, the rest have the whole time-out.
             await _wait(burst.settled, until)
-            if burst.rtts_ms and burst.open:
-                await _wait(burst.settled, begin + timeout_s)
+            if burst.rtts_ms:
+                # Some answered: the rest may be as slow as that and more, but what is not there by then is lost.
+                grace_s = max(burst.rtts_ms) * _LATE_FACTOR / 1000
+                await _wait(burst.settled, min(begin + timeout_s, last_sent + grace_s))
             # Routers send few errors a second: one that came back, and no answer, speaks for the whole burst.
             if len(burst.rtts_ms) >= rule.needed or (burst.fault and not burst.rtts_ms):
                 return

@@ -35,7 +35,7 @@ class IcmpTarget:
     name: str
     address: str
     interval_s: float = 1.0
-    timeout_s: float = 1.0
+    timeout_s: float = 0.9  # below the interval, so that a host that is down is still asked each second
     via: Via = ANY
     rule: BurstRule = field(default_factory=BurstRule)
 

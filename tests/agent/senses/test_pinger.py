@@ -1,5 +1,7 @@
 import asyncio
+import fcntl
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 
 from agent.senses.binding import Via
 from agent.senses.burst import BurstRule
+from agent.senses.icmp_codec import checksum
 from agent.senses.pinger import Pinger
 from tests.agent.senses.netlab import Lab
 
@@ -142,6 +145,7 @@ async def test_what_is_no_address_is_an_error_not_an_exception(lab: Lab) -> None
 
 _WITHOUT_RIGHT = """
 import asyncio
+from agent.senses.icmp_codec import checksum
 from agent.senses.pinger import Pinger
 async def main():
     pinger = Pinger()
@@ -178,3 +182,44 @@ async def test_doors_close_behind_the_pinger(lab: Lab) -> None:
     await pinger.probe("x", "10.9.0.2", rule=BurstRule(packets=1, again=0), via=Via(port="up0"))
     pinger.close()
     assert _open_files() == before
+
+
+class SlowHost:
+    """A host behind a TUN device that answers each ping after a while, as a mobile line does."""
+
+    def __init__(self, lab: Lab, delay_s: float) -> None:
+        self._delay_s = delay_s
+        self._due: list[asyncio.TimerHandle] = []
+        self._tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+        fcntl.ioctl(self._tun, 0x400454CA, struct.pack("16sH22x", b"slow0", 0x1001))  # TUNSETIFF: IFF_TUN | IFF_NO_PI
+        lab.box.ip("addr", "add", "10.44.0.1/24", "dev", "slow0")
+        lab.box.ip("link", "set", "slow0", "up")
+        asyncio.get_running_loop().add_reader(self._tun, self._read)
+
+    def _read(self) -> None:
+        packet = os.read(self._tun, 2048)
+        if packet[0] >> 4 != 4 or packet[9] != 1 or packet[20] != 8:
+            return
+        body = b"\0\0\0\0" + packet[24:]
+        answer = packet[:12] + packet[16:20] + packet[12:16] + body[:2] + struct.pack("!H", checksum(body)) + body[4:]
+        self._due.append(asyncio.get_running_loop().call_later(self._delay_s, os.write, self._tun, answer))
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._tun)
+        for answer in self._due:
+            answer.cancel()
+        os.close(self._tun)
+
+
+@pytest.mark.parametrize("delay_s", [0.3, 0.6])
+async def test_a_slow_line_is_neither_down_nor_lossy(lab: Lab, delay_s: float) -> None:
+    host = SlowHost(lab, delay_s)
+    pinger = Pinger()
+    try:
+        result = await pinger.probe("4g", "10.44.0.2", timeout_s=1.2)
+    finally:
+        pinger.close()
+        host.close()
+    assert (result.success, result.loss_pct) == (True, 0.0)
+    assert result.rtt_ms == pytest.approx(delay_s * 1000, abs=100)
+    assert result.duration_ms < 1_000
