@@ -119,6 +119,10 @@ class TouchPage:
             exception_handlers={ProblemError: _refused, HTTPException: _not_found},
         )
 
+    def close(self) -> None:
+        """End the streams, so that the server need not wait for them."""
+        self._send(b"")
+
     async def _page(self, request: Request) -> Response:
         self._open(request)
         text = self._templates.get_template("touch.html").render(
@@ -194,7 +198,10 @@ class TouchPage:
         try:
             while True:
                 try:
-                    yield await asyncio.wait_for(queue.get(), _PING_S)
+                    event = await asyncio.wait_for(queue.get(), _PING_S)
+                    if not event:
+                        return
+                    yield event
                 except TimeoutError:
                     # The page takes a kiosk that says nothing for three of these as away.
                     yield b"event: ping\ndata: {}\n\n"

@@ -1,0 +1,240 @@
+"""The touch page in a real Chromium, against a real booth: no press lost, none doubled, whoever is away."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bus.entries import RatingReason
+from kiosk.booth import TICK_S
+from kiosk.page.app import TouchPage
+from kiosk.settings import KioskSettings
+from tests.chromium import Browser, chromium
+from tests.kiosk.bench import ALWAYS_OPEN, BoothBench, presses, records
+from tests.tools import free_port
+from web.server import serve
+
+KEY = "k" * 43
+FAST = msgspec.structs.replace(ALWAYS_OPEN, thanks_s=1.0, reason_s=5.0)
+
+
+class Kiosk:
+    """A booth with its page, on a thread of its own, that can go away and come back on the same port."""
+
+    def __init__(self, folder: Path, settings_: KioskSettings = FAST) -> None:
+        self.folder, self.settings = folder, settings_
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/{KEY}/"
+        self.bench: BoothBench
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        up = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(up)))
+        self._thread.start()
+        assert up.wait(20)
+
+    def stop(self) -> None:
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(20)
+            self._thread = None
+
+    async def _run(self, up: threading.Event) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self.bench = BoothBench(self.folder, self.settings)
+        page = TouchPage(self.bench.booth, KEY, prompts=None)
+        serving = asyncio.create_task(
+            serve(page.app(), host="127.0.0.1", port=self.port, on_listening=lambda _: up.set())
+        )
+        ticking = asyncio.create_task(self._tick())
+        await self._stop.wait()
+        page.close()
+        for task in (ticking, serving):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self.bench.close()
+
+    async def _tick(self) -> None:
+        while True:
+            self.bench.booth.tick()
+            await asyncio.sleep(TICK_S)
+
+
+@pytest.fixture
+def kiosk(tmp_path: Path) -> Iterator[Kiosk]:
+    made = Kiosk(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with chromium(tmp_path_factory.mktemp("chromium")) as session:
+        yield session
+
+
+IDLE = "return document.body.className === 'idle' && document.querySelectorAll('#levels button').length > 0"
+THANKS = "return document.body.className === 'thanks'"
+
+
+def test_a_touch_is_thanked_and_stored_once(kiosk: Kiosk, browser: Browser) -> None:
+    browser.open(kiosk.url)
+    browser.until(IDLE)
+    assert [browser.text(f"#levels button:nth-child({n}) span") for n in range(1, 6)] == [
+        "Rất hài lòng",
+        "Hài lòng",
+        "Bình thường",
+        "Không hài lòng",
+        "Rất không hài lòng",
+    ]
+    browser.click("#levels button:nth-child(2)")
+    browser.until(THANKS)
+    assert "cảm ơn" in browser.text("#headline")
+    browser.until(IDLE)
+    assert [(press.level, press.levels, press.source) for press in presses(kiosk.bench.journal)] == [(2, 5, "touch")]
+
+
+def test_a_low_rating_is_asked_why_and_the_answer_is_kept(kiosk: Kiosk, browser: Browser) -> None:
+    browser.open(kiosk.url)
+    browser.until(IDLE)
+    browser.click("#levels button:nth-child(5)")
+    browser.until("return document.body.className === 'reasons'")
+    assert browser.count("#reasons button") == 4
+    browser.click("#reasons button:nth-child(1)")
+    browser.until(IDLE)
+    reasons = [data for _, data in records(kiosk.bench.journal) if isinstance(data, RatingReason)]
+    assert [(reason.press, reason.reason) for reason in reasons] == [(presses(kiosk.bench.journal)[0].press, "waiting")]
+
+
+def test_the_reason_can_be_skipped(kiosk: Kiosk, browser: Browser) -> None:
+    browser.open(kiosk.url)
+    browser.until(IDLE)
+    browser.click("#levels button:nth-child(4)")
+    browser.until("return document.body.className === 'reasons'")
+    browser.click("#skip")
+    browser.until(IDLE)
+
+
+def test_the_language_is_chosen_by_touch(kiosk: Kiosk, browser: Browser) -> None:
+    browser.open(kiosk.url)
+    browser.until(IDLE)
+    browser.click("#languages button[data-language=en]")
+    browser.until("return document.querySelector('#levels button span')?.innerText === 'Very satisfied'")
+    browser.click("#languages button[data-language=vi]")
+    browser.until("return document.querySelector('#levels button span')?.innerText === 'Rất hài lòng'")
+
+
+def test_touched_while_the_kiosk_is_away_is_thanked_kept_over_a_reload_and_stored_once(
+    kiosk: Kiosk, browser: Browser
+) -> None:
+    browser.open(kiosk.url)
+    browser.until(IDLE)
+    kiosk.stop()
+    browser.click("#levels button:nth-child(3)")
+    browser.until(THANKS)
+    browser.until("return document.body.dataset.waiting === '1'")
+    kiosk.start()
+    browser.reload()
+    browser.until("return document.body.dataset.waiting === '0'")
+    assert [press.level for press in presses(kiosk.bench.journal)] == [3]
+    browser.until("return indexedDB.databases().then(() => true)")
+
+
+def test_an_answer_that_was_lost_on_the_way_does_not_double_the_press(kiosk: Kiosk, browser: Browser) -> None:
+    """The kiosk stores the press and dies before it can say so: the page offers it again."""
+    browser.open(kiosk.url)
+    browser.until(IDLE)
+    # The browser loses the first answer, after the server has given it.
+    browser.run(
+        "const real = window.fetch; let lost = false;"
+        "window.fetch = async (...a) => { const r = await real(...a);"
+        " if (!lost && String(a[0]).endsWith('presses')) { lost = true; throw new TypeError('lost'); } return r; }"
+    )
+    browser.click("#levels button:nth-child(1)")
+    browser.until("return document.body.dataset.waiting === '0'")
+    assert [press.level for press in presses(kiosk.bench.journal)] == [1]
+
+
+@pytest.mark.parametrize(("width", "height"), [(800, 480), (1920, 1080), (390, 844), (360, 640)])
+def test_every_picture_fits_the_screen(kiosk: Kiosk, browser: Browser, tmp_path: Path, width: int, height: int) -> None:
+    browser.size(width, height)
+    browser.open(kiosk.url)
+    browser.until(IDLE)
+    for view in ("idle", "thanks", "reasons", "closed"):
+        browser.run(f"draw({{...shown, view: '{view}', headline: shown.question, network: 'Mạng đang gián đoạn'}})")
+        overflow = browser.run(
+            "return [...document.querySelectorAll('header, main, main > *, footer, button')]"
+            ".filter(e => e.offsetParent !== null)"
+            ".map(e => [e.id || e.className || e.tagName, e.getBoundingClientRect()])"
+            ".filter(([n, r]) => r.left < -1 || r.right > innerWidth + 1 || r.top < -1 || r.bottom > innerHeight + 1)"
+            ".map(([n]) => n)"
+        )
+        assert overflow == [], f"{view} at {width}x{height} does not fit"
+        small = browser.run(
+            "return [...document.querySelectorAll('button')].filter(e => e.offsetParent !== null)"
+            ".filter(e => e.getBoundingClientRect().height < 44).map(e => e.innerText)"
+        )
+        assert small == [], "a finger needs 44 pixels"
+    browser.size(800, 480)
+
+
+def test_without_the_key_there_is_nothing(kiosk: Kiosk) -> None:
+    for path in ("/", f"/{'x' * 43}/", f"/{'x' * 43}/events", f"/{KEY}/prompts/vi/thanks.wav"):
+        answer = httpx.get(f"http://127.0.0.1:{kiosk.port}{path}")
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+    answer = httpx.post(f"http://127.0.0.1:{kiosk.port}/{'x' * 43}/presses", json={})
+    assert answer.status_code == 404
+
+
+PRESS = {"client": "abcd1234", "boot": "0000000A", "seq": 1, "level": 1, "levels": 5, "age_ms": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"level": 6}, 400),
+        ({"level": 4, "levels": 3}, 400),
+        ({"seq": 0}, 400),
+        ({"boot": "xyz"}, 400),
+        ({"client": "../../x"}, 400),
+        ({"age_ms": -1}, 400),
+        ({"extra": 1}, 400),
+        ({"client": "a" * 5000}, 413),
+    ],
+)
+def test_a_press_that_does_not_hold_is_refused_with_the_reason(
+    kiosk: Kiosk, change: dict[str, object], status: int
+) -> None:
+    answer = httpx.post(kiosk.url + "presses", json=PRESS | change)
+    assert answer.status_code == status
+    assert answer.json()["detail"]
+    assert presses(kiosk.bench.journal) == []
+
+
+def test_a_form_of_another_site_cannot_press(kiosk: Kiosk) -> None:
+    answer = httpx.post(
+        kiosk.url + "presses", content=msgspec.json.encode(PRESS), headers={"Content-Type": "text/plain"}
+    )
+    assert answer.status_code == 415
+    assert presses(kiosk.bench.journal) == []
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=300), path=st.sampled_from(["presses", "reasons", "skip", "language"]))
+def test_any_body_is_answered_and_invents_nothing(kiosk: Kiosk, body: bytes, path: str) -> None:
+    answer = httpx.post(kiosk.url + path, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (200, 204, 400)
+    assert presses(kiosk.bench.journal) == []
