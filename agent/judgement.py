@@ -95,13 +95,13 @@ def take_result(state: State, result: ProbeResult) -> State:
 
 
 def take_network(state: State, network: NetworkState) -> tuple[State, list[EntryData]]:
-    """Ports, addresses or routes have changed. A port that can be used again starts the whole ladder anew."""
+    """Ports, addresses or routes have changed. A port that can be used again, or another way out, starts all anew."""
     name, before = state.rules.port, state.network
     ports = port_changes.follow_all(dict(state.ports), network)
     was, now = _usable(before, name), _usable(network, name)
     if before is None or was != now:
         state = replace(state, port_since_ns=network.mono_ns)
-    if before is not None and now and not was:
+    if before is not None and now and (not was or _gateways(before) != _gateways(network)):
         state = replace(state, ladder=ladders.restart(state.ladder, network.mono_ns))
     return replace(state, network=network, ports=ports), _changes(before, network)
 

@@ -76,7 +76,10 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What one target said lately. `first_ns` is the start of the first probe of the present run of like results."""
+    """What one target said lately. `first_ns` is the start of the first probe of the present run of like results.
+
+    `fault` is the newest result that failed.
+    """
 
     fails: int = 0
     goods: int = 0
@@ -87,15 +90,20 @@ class Track:
     answered_ns: int = 0
     bursts: tuple[tuple[int, float], ...] = ()
     last: ProbeResult | None = None
+    fault: ProbeResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A rung's state. `onset_ns`: start of the first probe that spoke for it; `turns`: when it went down lately."""
+    """A rung's state. `onset_ns`: start of the first probe that spoke for it; `turns`: when it went down lately.
+
+    Failures of probes begun before `void_ns`, and losses before `clean_ns`, have no say.
+    """
 
     state: State = State.UNKNOWN
     onset_ns: int = 0
     void_ns: int = 0
+    clean_ns: int = 0
     lossy: bool = False
     lossy_ns: int = 0
     turns: tuple[int, ...] = ()
@@ -183,10 +191,8 @@ def restart(ladder: Ladder, now_ns: int, ids: Iterable[str] | None = None) -> La
     chosen = {rung.id for rung in ladder.rungs} if ids is None else set(ids)
     for rung in ladder.rungs:
         if rung.id in chosen:
-            standing = ladder.standings[rung.id]
-            up = standing.state is State.UP
-            fresh = replace(standing, void_ns=now_ns, lossy=False, state=State.UP if up else State.UNKNOWN)
-            ladder = _place(ladder, rung, fresh if up else replace(fresh, onset_ns=now_ns))
+            fresh = Standing(onset_ns=now_ns, void_ns=now_ns, clean_ns=now_ns, turns=ladder.standings[rung.id].turns)
+            ladder = _place(ladder, rung, fresh)
             tracks = {name: _void(ladder.tracks[name], now_ns) for name in rung.targets if name in ladder.tracks}
             ladder = replace(ladder, tracks={**ladder.tracks, **tracks})
     return ladder
@@ -222,8 +228,9 @@ def _follow(track: Track, result: ProbeResult, pace: Pace) -> Track:
         seen_ns=result.mono_ns,
         good_ns=start_ns if result.success else track.good_ns,
         answered_ns=result.mono_ns if result.success else track.answered_ns,
-        bursts=(*(burst for burst in track.bursts if burst[0] > since_ns), (result.mono_ns, result.loss_pct)),
+        bursts=(*(burst for burst in track.bursts if burst[0] > since_ns), (start_ns, result.loss_pct)),
         last=result,
+        fault=track.fault if result.success else result,
     )
 
 
@@ -243,7 +250,8 @@ def _settle(ladder: Ladder, rung: Rung, now_ns: int) -> Ladder:
         standing = replace(standing, state=State.DOWN, onset_ns=onset_ns, lossy=False, turns=turns)
     elif was is not State.UP and sum(track.goods for track in heard) >= (CONFIRM if was is State.DOWN else 1):
         first_ns = min(track.first_ns for track in heard if track.goods)
-        standing = replace(standing, state=State.UP, onset_ns=first_ns)
+        # A burst that was under way when the rung came back has lost packets to the fault.
+        standing = replace(standing, state=State.UP, onset_ns=first_ns, clean_ns=now_ns)
     if rung.pings and standing.state is State.UP:
         standing = _judge_loss(standing, rung, tracks, now_ns, ladder.pace)
     ladder = _place(ladder, rung, standing)
@@ -266,21 +274,22 @@ def _down_since(heard: list[Track], rung: Rung, now_ns: int) -> int | None:
 
 
 def _judge_loss(standing: Standing, rung: Rung, tracks: list[Track], now_ns: int, pace: Pace) -> Standing:
-    whole, recent = _loss(tracks, now_ns, pace.loss_window_ns), _loss(tracks, now_ns, pace.loss_window_ns // 4)
+    whole = _loss(tracks, max(now_ns - pace.loss_window_ns, standing.clean_ns))
+    recent = _loss(tracks, max(now_ns - pace.loss_window_ns // 4, standing.clean_ns))
     if whole is None or recent is None:
         return standing
     if standing.lossy:
         return replace(standing, lossy=whole >= rung.loss_pct / 2)
-    lost = [burst[0] for track in tracks for burst in track.bursts if burst[1] > 0]
+    lost = [at for track in tracks for at, loss in track.bursts if loss > 0 and at > standing.clean_ns]
     plain = recent >= max(SHORT_LOSS_PCT, rung.loss_pct)
     if len(lost) >= MANY and (plain or (_full(tracks, now_ns, pace) and whole >= rung.loss_pct)):
         return replace(standing, lossy=True, lossy_ns=min(lost))
     return standing
 
 
-def _loss(tracks: list[Track], now_ns: int, window_ns: int) -> float | None:
+def _loss(tracks: list[Track], since_ns: int) -> float | None:
     """Loss on the way to the target that is best reached: another one's own trouble is not the rung's."""
-    by_target = ([loss for at, loss in track.bursts if at > now_ns - window_ns] for track in tracks)
+    by_target = ([loss for at, loss in track.bursts if at > since_ns] for track in tracks)
     return min((sum(losses) / len(losses) for losses in by_target if losses), default=None)
 
 
@@ -317,10 +326,11 @@ def _view(ladder: Ladder, rung: Rung) -> View:
     failing = [track for track in tracks if track.fails and track.last]
     goods = [track for track in tracks if track.goods]
     down = standing.state is State.DOWN
+    faults = [track.fault for track in tracks if track.fault is not None]
     loss_pct = recent_pct = None
     if rung.pings:
-        loss_pct = _loss(tracks, newest.seen_ns, ladder.pace.loss_window_ns)
-        recent_pct = _loss(tracks, newest.seen_ns, ladder.pace.loss_window_ns // 4)
+        loss_pct = _loss(tracks, max(newest.seen_ns - ladder.pace.loss_window_ns, standing.clean_ns))
+        recent_pct = _loss(tracks, max(newest.seen_ns - ladder.pace.loss_window_ns // 4, standing.clean_ns))
     return View(
         rung=rung,
         state=standing.state,
@@ -334,7 +344,7 @@ def _view(ladder: Ladder, rung: Rung) -> View:
         lossy=standing.lossy,
         lossy_ns=standing.lossy_ns,
         turns=len(standing.turns),
-        last=max(failing, key=lambda track: track.seen_ns).last if failing else newest.last,
+        last=max(faults, key=lambda fault: fault.mono_ns) if faults and (down or failing) else newest.last,
     )
 
 

@@ -17,6 +17,7 @@ from agent.ladder import NS_PER_S, Kind, State, View
 from bus.entries import OutageClosed, OutageOpened
 
 GAP_NS: Final = 3 * NS_PER_S  # unseen for so long is unwatched
+UNTOLD_NS: Final = 8 * NS_PER_S  # an outage that the diagnosis does not name is opened after so long all the same
 _CAUSES: Final = {
     Kind.ROUTER: "router-dead",
     Kind.LINE: "line-down",
@@ -79,7 +80,7 @@ def watch(
         if view.state is State.DOWN and held is not None:
             opened[name] = _see(held, now, seen_ns.get(name))
             seen_ns[name] = now.mono_ns
-        elif view.state is State.DOWN and _cleared(view, views):
+        elif view.state is State.DOWN and _cleared(view, views) and _is_told(view, told, now):
             opened[name] = _open(book, view, now, told)
             seen_ns[name] = now.mono_ns
             events.append(announcement(opened[name]))
@@ -123,6 +124,12 @@ def _cleared(view: View, views: Mapping[str, View]) -> bool:
         any(views[need].good_ns >= view.onset_ns and not views[need].moving for need in group)
         for group in view.rung.needs
     )
+
+
+def _is_told(view: View, told: Finding | None, now: Moment) -> bool:
+    """The diagnosis names it, and so its cause; or it has named something else for so long that this opens too."""
+    named = told is not None and (told.subject == view.rung.id or view.rung.id in told.also)
+    return named or now.mono_ns - view.onset_ns >= UNTOLD_NS
 
 
 def _open(book: Book, view: View, now: Moment, told: Finding | None) -> Outage:
