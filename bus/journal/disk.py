@@ -14,11 +14,11 @@ _BLOCK: Final = 4096
 
 
 def create(path: Path) -> int:
-    """A new, empty file for appending; its name is durable on return."""
+    """A new, empty file; its name is durable on return."""
     with contextlib.suppress(FileNotFoundError):
         # Left by a creation that failed half-way: nothing in it was ever told to anyone.
         path.unlink()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
     try:
         sync_folder(path.parent)
     except OSError:
@@ -27,14 +27,15 @@ def create(path: Path) -> int:
     return descriptor
 
 
-def write_all(descriptor: int, content: bytes) -> None:
-    """Write all of it; a short write goes on where it stopped."""
+def write_all(descriptor: int, content: bytes, offset: int) -> None:
+    """Write all of it there; a short write goes on where it stopped."""
     view = memoryview(content)
     while view:
-        written = os.write(descriptor, view)
+        written = os.pwrite(descriptor, view, offset)
         if not written:
             raise OSError("write took no bytes")
         view = view[written:]
+        offset += written
 
 
 def sync(descriptor: int) -> None:

@@ -1,6 +1,9 @@
 """The frame: one entry on disk, with what finds it again after damage.
 
-    magic 4 | length 4 | seq 8 | chain 32 | crc 4 | entry bytes          (big-endian)
+    magic 4 | length 4 | seq 8 | durable 8 | chain 32 | crc 4 | entry bytes          (big-endian)
+
+`durable` is the head that had been synced before this frame was written: what is unreadable beyond the highest one
+found was still being written, and nobody has been told of it.
 
 `chain` is the record chain's value before this entry (zeros for samples), so that reading may begin anywhere and a hole
 does not hide whether what follows belongs to what went before. The checksum (CRC-32) covers all of the frame and is
@@ -19,7 +22,7 @@ from msgspec import Struct
 from bus.messages import EntryClass
 
 MAGIC: Final = b"\xf5CE\xfa"
-_HEAD: Final = struct.Struct(">4sIQ32s")
+_HEAD: Final = struct.Struct(">4sIQQ32s")
 _CRC: Final = struct.Struct(">I")
 OVERHEAD: Final = _HEAD.size + _CRC.size
 ENTRY_LIMIT: Final = 256 * 1024
@@ -35,16 +38,16 @@ class Frame(Struct, frozen=True, gc=False):
     offset: int
     end: int
     seq: int
+    durable: int
     chain: bytes
     entry: bytes
 
 
 class Junk(Struct, frozen=True, gc=False):
-    """Bytes that are no frame. `torn`: a frame that began here and ran past the end of the file."""
+    """Bytes that are no frame."""
 
     offset: int
     end: int
-    torn: bool
 
 
 def link(chain: bytes, entry: bytes) -> bytes:
@@ -57,9 +60,9 @@ def seed_of(epoch: str, klass: EntryClass) -> int:
     return zlib.crc32(f"{epoch}/{klass}".encode())
 
 
-def pack(seq: int, chain: bytes, entry: bytes, seed: int) -> bytes:
+def pack(seq: int, durable: int, chain: bytes, entry: bytes, seed: int) -> bytes:
     """One frame."""
-    head = _HEAD.pack(MAGIC, len(entry), seq, chain)
+    head = _HEAD.pack(MAGIC, len(entry), seq, durable, chain)
     return head + _CRC.pack(zlib.crc32(entry, zlib.crc32(head, seed))) + entry
 
 
@@ -73,9 +76,8 @@ def scan(read: Reader, start: int, end: int, seed: int) -> Iterator[Frame | Junk
             yield frame
             offset = frame.end
             continue
-        torn = _runs_past_end(window, offset, end)
         resync = _next_frame(window, offset + 1, end, seed)
-        yield Junk(offset, resync, torn and resync == end)
+        yield Junk(offset, resync)
         offset = resync
 
 
@@ -101,7 +103,7 @@ def _frame_at(window: _Window, offset: int, seed: int) -> Frame | None:
     head = window.take(offset, OVERHEAD)
     if len(head) < OVERHEAD or not head.startswith(MAGIC):
         return None
-    _, length, seq, chain = _HEAD.unpack_from(head)
+    _, length, seq, durable, chain = _HEAD.unpack_from(head)
     if not 0 < length <= ENTRY_LIMIT:
         return None
     entry = window.take(offset + OVERHEAD, length)
@@ -110,14 +112,7 @@ def _frame_at(window: _Window, offset: int, seed: int) -> Frame | None:
     (crc,) = _CRC.unpack_from(head, _HEAD.size)
     if zlib.crc32(entry, zlib.crc32(head[: _HEAD.size], seed)) != crc:
         return None
-    return Frame(offset, offset + OVERHEAD + length, seq, chain, entry)
-
-
-def _runs_past_end(window: _Window, offset: int, end: int) -> bool:
-    head = window.take(offset, OVERHEAD)
-    if len(head) < OVERHEAD:
-        return MAGIC.startswith(head[:4]) or head.startswith(MAGIC)
-    return head.startswith(MAGIC) and offset + OVERHEAD + _HEAD.unpack_from(head)[1] > end
+    return Frame(offset, offset + OVERHEAD + length, seq, durable, chain, entry)
 
 
 def _next_frame(window: _Window, offset: int, end: int, seed: int) -> int:

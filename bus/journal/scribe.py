@@ -26,6 +26,7 @@ from bus.messages import Entry, EntryClass
 
 Reason = Literal["new", "start", "repair", "receipt-above-head", "conflict"]
 _OPENED: Final = "journal.opened"
+_STEP_LEAST: Final = 4096
 _ENTRY_ROOM: Final = 256  # what an entry takes on disk beside its data, about
 
 
@@ -103,10 +104,10 @@ class Scribe:
             head += 1
             entry = msgspec.json.encode(Entry(head, pending.kind, pending.at, msgspec.Raw(pending.data)))
             if klass == "record":
-                frames.append((head, pack(head, chain, entry, seed)))
+                frames.append((head, pack(head, stream.head, chain, entry, seed)))
                 chain = link(chain, entry)
             else:
-                frames.append((head, pack(head, NO_CHAIN, entry, seed)))
+                frames.append((head, pack(head, stream.head, NO_CHAIN, entry, seed)))
         self._tail(klass, stream).write(frames, chain)
         if klass == "record":
             self.sync(klass)
@@ -178,8 +179,9 @@ class Scribe:
     def _tail(self, klass: EntryClass, stream: Stream) -> Tail:
         tail = self._tails.get(klass)
         if tail is None:
+            step = max(_STEP_LEAST, self._segment_bytes[klass] // 32)
             place = Place(stream.ordinal, stream.epoch, klass, stream.head + 1)
-            tail = self._tails[klass] = Tail(self._shelf.folder, place, stream.chain)
+            tail = self._tails[klass] = Tail(self._shelf.folder, place, stream.chain, step=step)
         return tail
 
     def _let_go(self, klass: EntryClass) -> None:

@@ -113,11 +113,10 @@ class _Seal(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a scan met: junk (offset and bytes), torn bytes at the end, where the last good frame ends."""
+    """What a scan met: junk (offset and bytes), and how many bytes of it were an unfinished write at the end."""
 
     junk: list[tuple[int, bytes]]
     torn_bytes: int
-    clean_end: int
     whole: bool  # the frames follow one another from offset 0
 
 
@@ -186,14 +185,18 @@ def checksum(descriptor: int, size: int) -> int:
 
 
 def scan_file(
-    path: Path, place: Place, *, limit: int | None = None, size: int | None = None
+    path: Path, place: Place, *, durable: int, limit: int | None = None, size: int | None = None
 ) -> tuple[Segment, Findings]:
-    """Read every frame. `limit`: numbers from there on stand in a later file, and frames of them here are void."""
+    """Read every frame. `durable`: numbers up to there are known to have been synced, so what is missing is damage.
+
+    `limit`: numbers from there on stand in a later file, and frames of them here are void.
+    """
     seed = seed_of(place.epoch, place.klass)
     segment = Segment(path, place, place.first - 1, chain=b"")
     junk: list[tuple[int, bytes]] = []
-    torn_bytes = clean_end = 0
-    whole = True
+    doubts: list[_Doubt] = []
+    clean_end, whole = 0, True
+    durable = max(durable, 0 if limit is None else limit - 1)
     with opened(path) as descriptor:
         end = os.fstat(descriptor).st_size if size is None else size
 
@@ -202,24 +205,46 @@ def scan_file(
 
         for piece in _trusted(scan(read, 0, end, seed), place.klass):
             if isinstance(piece, Junk):
-                if piece.torn:
-                    torn_bytes += piece.end - piece.offset
                 if not _is_seal(read, piece):
-                    junk.append((piece.offset, read(piece.offset, min(piece.end - piece.offset, 1024 * 1024))))
+                    content = read(piece.offset, min(piece.end - piece.offset, 1024 * 1024)).rstrip(b"\0")
+                    junk += [(piece.offset, content)] if content else []
                 continue
             if piece.seq <= segment.last or (limit is not None and piece.seq >= limit):
                 junk.append((piece.offset, piece.entry))
                 continue
+            durable = max(durable, piece.durable)
             if piece.seq > segment.last + 1:
-                segment.gaps = union(segment.gaps, ((segment.last + 1, piece.seq - 1),))
+                doubts.append(_Doubt(piece.seq - 1, segment.last, segment.chain, clean_end, len(segment.index_seqs)))
             whole = whole and piece.offset == clean_end
             segment.add(piece.seq, piece.offset)
             segment.last = piece.seq
             if place.klass == "record":
                 segment.chain = link(piece.chain, piece.entry)
             clean_end = piece.end
+    for doubt in doubts:
+        if doubt.until > durable:
+            # Part of a group that was being written: nobody was told of what stands behind the hole either.
+            segment.last, segment.chain, clean_end = doubt.last, doubt.chain, doubt.end
+            del segment.index_seqs[doubt.indexed :], segment.index_offsets[doubt.indexed :]
+            break
+        segment.gaps = union(segment.gaps, ((doubt.last + 1, doubt.until),))
+    torn_bytes = sum(len(content) for offset, content in junk if offset >= clean_end and durable <= segment.last)
+    if durable > segment.last and durable >= place.first:
+        segment.gaps = union(segment.gaps, ((segment.last + 1, durable),))
+        segment.last = durable
     segment.size = clean_end
-    return segment, Findings(junk, torn_bytes, clean_end, whole)
+    return segment, Findings(junk, torn_bytes, whole)
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A hole up to number `until`, and how things stood before it."""
+
+    until: int
+    last: int
+    chain: bytes
+    end: int
+    indexed: int
 
 
 def _trusted(pieces: Iterator[Frame | Junk], klass: EntryClass) -> Iterator[Frame | Junk]:
@@ -236,7 +261,7 @@ def _trusted(pieces: Iterator[Frame | Junk], klass: EntryClass) -> Iterator[Fram
         else:
             if before is not None:
                 forged = piece.seq == before.seq + 1 and link(before.chain, before.entry) != piece.chain
-                yield Junk(before.offset, before.end, torn=False) if forged else before
+                yield Junk(before.offset, before.end) if forged else before
             before = piece
     if before is not None:
         yield before
@@ -274,7 +299,7 @@ def seal_in_place(segment: Segment, descriptor: int, *, crc: int | None = None) 
     disk.cut(descriptor, segment.size)
     if crc is None:
         crc = checksum(descriptor, segment.size)
-    disk.write_all(descriptor, seal_bytes(segment, crc))
+    disk.write_all(descriptor, seal_bytes(segment, crc), segment.size)
     disk.sync(descriptor)
     segment.sealed, segment.checked, segment.seal_crc = True, True, crc
 
@@ -286,7 +311,7 @@ def rewrite(segment: Segment) -> None:
     fresh = Segment(segment.path, place, segment.last, chain=segment.chain, gaps=segment.gaps)
     seed = seed_of(place.epoch, place.klass)
     with opened(segment.path) as source:
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
         try:
             frames = scan(lambda offset, want: disk.read_at(source, offset, want), 0, segment.size, seed)
             last = place.first - 1
@@ -294,9 +319,9 @@ def rewrite(segment: Segment) -> None:
                 if isinstance(frame, Junk) or not last < frame.seq <= segment.last:
                     continue
                 last = frame.seq
-                content = pack(frame.seq, frame.chain, frame.entry, seed)
+                content = pack(frame.seq, frame.durable, frame.chain, frame.entry, seed)
                 fresh.add(frame.seq, fresh.size)
-                disk.write_all(descriptor, content)
+                disk.write_all(descriptor, content, fresh.size)
                 fresh.size += len(content)
             seal_in_place(fresh, descriptor)
         finally:

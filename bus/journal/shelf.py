@@ -17,7 +17,7 @@ import msgspec
 from bus.entries import JournalOpened
 from bus.journal import disk
 from bus.journal import segment as segments
-from bus.journal.frame import MAGIC, Frame, scan, seed_of
+from bus.journal.frame import Frame, scan, seed_of
 from bus.journal.memory import Notes, recall
 from bus.journal.quarantine import Quarantine
 from bus.journal.ranges import count, subtract
@@ -90,23 +90,17 @@ class Shelf:
                 needed = subtract(sealed.held, stream.stored_by_all(self.consumers))
                 if (limit is None or sealed.last < limit) and (not needed or segments.check_bytes(sealed)):
                     return sealed
-            return self.mend(path, place, limit=limit, last_known=sealed.last if sealed else 0)
+            return self.mend(path, place, durable=max(stream.head, sealed.last if sealed else 0), limit=limit)
         except OSError as error:
             self.counters.disk_errors += 1
             _log.error("segment cannot be read %s", fields(file=place.name, error=error))
             return None
 
-    def mend(self, path: Path, place: Place, *, limit: int | None = None, last_known: int = 0) -> Segment:
+    def mend(self, path: Path, place: Place, *, durable: int, limit: int | None = None) -> Segment:
         """Scan a segment, set aside what is no frame, leave a clean sealed file where the disk allows it."""
-        segment, findings = segments.scan_file(path, place, limit=limit)
+        segment, findings = segments.scan_file(path, place, durable=durable, limit=limit)
         self.counters.torn_bytes += findings.torn_bytes
         self.counters.quarantined_bytes += sum(len(content) for _, content in findings.junk)
-        if limit is not None:
-            last_known = min(last_known, limit - 1)
-        last = max(last_known, segment.last + _entries_in_tail(findings))
-        if last > segment.last:
-            segment.gaps = (*segment.gaps, (segment.last + 1, last))
-            segment.last = last
         try:
             self._set_aside(place, findings)
             _put_in_order(segment, findings)
@@ -119,7 +113,9 @@ class Shelf:
         """Scan a segment again because reading it met damage. Call with the journal's lock held."""
         if growing:
             try:
-                seen, findings = segments.scan_file(segment.path, segment.place, size=segment.size)
+                seen, findings = segments.scan_file(
+                    segment.path, segment.place, durable=segment.last, size=segment.size
+                )
             except OSError as error:
                 self.counters.disk_errors += 1
                 _log.error("segment cannot be read %s", fields(file=segment.path.name, error=error))
@@ -129,7 +125,7 @@ class Shelf:
             self.counters.quarantined_bytes += sum(len(content) for _, content in findings.junk)
             return
         try:
-            fresh = self.mend(segment.path, segment.place, limit=segment.last + 1, last_known=segment.last)
+            fresh = self.mend(segment.path, segment.place, durable=segment.last, limit=segment.last + 1)
         except OSError as error:
             self.counters.disk_errors += 1
             _log.error("segment cannot be read %s", fields(file=segment.path.name, error=error))
@@ -141,9 +137,8 @@ class Shelf:
 
     def _set_aside(self, place: Place, findings: Findings) -> None:
         for offset, content in findings.junk:
-            if content.strip(b"\0"):
-                self.quarantine.keep(f"{place.name}.{offset}", content)
-                _log.warning("unreadable bytes set aside %s", fields(file=place.name, at=offset, bytes=len(content)))
+            self.quarantine.keep(f"{place.name}.{offset}", content)
+            _log.warning("unreadable bytes set aside %s", fields(file=place.name, at=offset, bytes=len(content)))
 
     def _expel(self, name: str) -> None:
         """A file that is no segment: left over from a mending, or garbage."""
@@ -205,7 +200,7 @@ def _put_in_order(segment: Segment, findings: Findings) -> None:
     if not findings.whole:
         segments.rewrite(segment)
         return
-    descriptor = os.open(segment.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    descriptor = os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
     try:
         segments.seal_in_place(segment, descriptor)
     finally:
@@ -214,16 +209,6 @@ def _put_in_order(segment: Segment, findings: Findings) -> None:
 
 def _reader(descriptor: int) -> Callable[[int, int], bytes]:
     return lambda offset, size: disk.read_at(descriptor, offset, size)
-
-
-def _entries_in_tail(findings: Findings) -> int:
-    """How many entries the junk after the last good frame was: one a magic, and one that begins without."""
-    if not findings.junk or findings.torn_bytes:
-        return 0
-    offset, content = findings.junk[-1]
-    if offset < findings.clean_end or not content.strip(b"\0"):
-        return 0
-    return content.count(MAGIC) + (not content.startswith(MAGIC))
 
 
 __all__ = ["Shelf"]

@@ -2,6 +2,9 @@
 
 A failed write is cut away, at once or before the next one. After a failed sync nothing the kernel says about these
 bytes can be relied on, so the file is given up: what was durable stays readable, and the next entry opens a new file.
+
+The file is filled with zeros ahead of the frames, `step` bytes at a time: a sync then has only the frames' own blocks
+to write, not the file system's log, and does not wait for what others have put there.
 """
 
 import contextlib
@@ -16,7 +19,7 @@ from bus.journal.segment import Place, Segment, seal_in_place
 class Tail:
     """One growing segment; used by the writer thread alone. `segment` shows what is committed."""
 
-    def __init__(self, folder: Path, place: Place, chain: bytes) -> None:
+    def __init__(self, folder: Path, place: Place, chain: bytes, *, step: int) -> None:
         path = folder / place.name
         self._descriptor = disk.create(path)
         self.segment = Segment(path, place, place.first - 1, chain=chain)
@@ -24,6 +27,8 @@ class Tail:
         self.chain = chain
         self.written = 0
         self._crc = 0
+        self._step = step
+        self._filled = 0
         self.spoiled = False
         self._dirty = False
         self._frames: list[tuple[int, int]] = []
@@ -40,9 +45,10 @@ class Tail:
             self._dirty = False
         content = b"".join(frame for _, frame in frames)
         try:
-            disk.write_all(self._descriptor, content)
+            self._fill(self.written + len(content))
+            disk.write_all(self._descriptor, content, self.written)
         except OSError:
-            self._dirty = True
+            self._dirty, self._filled = True, 0
             with contextlib.suppress(OSError):
                 disk.cut(self._descriptor, self.written)
                 self._dirty = False
@@ -52,6 +58,14 @@ class Tail:
             self.written += len(frame)
         self._crc = zlib.crc32(content, self._crc)
         self.head, self.chain = frames[-1][0], chain
+
+    def _fill(self, end: int) -> None:
+        """Have zeros ready beyond `end`. Where there is no room for them the frames are written all the same."""
+        start = max(self._filled, self.written)
+        if end > start:
+            with contextlib.suppress(OSError):
+                disk.write_all(self._descriptor, bytes(end + self._step - start), start)
+                self._filled = end + self._step
 
     def sync(self) -> None:
         """Make what was written durable. `OSError`: it is lost, and so is this file for further writing."""

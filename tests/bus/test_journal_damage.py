@@ -242,7 +242,7 @@ def test_a_forged_record_is_set_aside(tmp_path: Path) -> None:
     seed = frame.seed_of(epoch, "record")
     pieces = frame.scan(lambda at, size: content[at : at + size], 0, len(content), seed)
     old = next(piece for piece in pieces if isinstance(piece, frame.Frame) and piece.seq == 5)
-    forged = frame.pack(5, old.chain, old.entry.replace(b"text", b"TEXT"), seed)
+    forged = frame.pack(5, old.durable, old.chain, old.entry.replace(b"text", b"TEXT"), seed)
     path.write_bytes(content[: old.offset] + forged + content[old.end :])
     missing = _check(folder, before)
     assert missing[epoch] == {5}

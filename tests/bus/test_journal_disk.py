@@ -246,8 +246,8 @@ def test_each_call_failing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_short_write_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.write
-    monkeypatch.setattr("bus.journal.disk.os.write", lambda to, content: real(to, bytes(content)[:7]))
+    real = os.pwrite
+    monkeypatch.setattr("bus.journal.disk.os.pwrite", lambda to, content, at: real(to, bytes(content)[:7], at))
     journal = open_journal(tmp_path)
     add(journal, *"abcdefgh")
     assert texts(journal) == list("abcdefgh")

@@ -39,13 +39,13 @@ def test_killed_at_random_moments(tmp_path: Path, evidence: Callable[[str], None
     evidence(f"journal: {kills} kills at random moments, 0 acknowledged records lost, 0 stored twice")
 
 
-@pytest.mark.parametrize("call", ["fdatasync", "write", "fsync", "ftruncate", "rename"])
+@pytest.mark.parametrize("call", ["fdatasync", "pwrite64", "fsync", "ftruncate", "rename"])
 def test_killed_at_an_exact_call(tmp_path: Path, call: str, evidence: Callable[[str], None]) -> None:
     """The N-th call of a kind is the last thing the process does."""
     strace = find_tool("strace")
     cuts = {
         "fdatasync": [1, 2, 3, 10, 40],
-        "write": [2, 3, 4, 11, 50],
+        "pwrite64": [2, 3, 4, 11, 50],
         "fsync": [1, 2, 3, 4, 6],
         "ftruncate": [1, 2],
         "rename": [1],
