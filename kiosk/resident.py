@@ -1,0 +1,255 @@
+"""Composes the kiosk: inputs, ballot box, flow, screens, sound, journal, uplink. Decides nothing itself.
+
+What a citizen needs (panel, disk, lamps, picture) never waits for what may be away (broker, hub, touch page, screen,
+sound device): those run beside it and are tried again. Ending: inputs stop, presses being written are written, then the
+journal closes; all within 5 s.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from bus.courier import Courier, Doorbell
+from bus.entries import ClockAnchor
+from bus.envelope import SigningKey, load_public_keys
+from bus.errors import UnavailableError
+from bus.files import replace_file
+from bus.journal import Journal
+from bus.logs import fields
+from bus.mqtt import Link
+from bus.supervision import Progress, notify, watchdog_interval_s
+from bus.timekeeper import Timekeeper
+from kiosk.badge import BadgeReader
+from kiosk.ballots import BallotBox
+from kiosk.booth import TICK_S, Booth
+from kiosk.config import KioskFile
+from kiosk.keypad import Keypad
+from kiosk.panel.desk import Panels
+from kiosk.screen_link import ScreenLink
+from kiosk.settings import KioskSettings, local_time, volume_pct
+from kiosk.settings_store import SettingsStore
+from media import Output
+
+log = logging.getLogger("kiosk")
+
+_CLOSE_DAYS_EVERY_S: Final = 30.0
+_AGAIN_S: Final = 5.0
+_DRAIN_S: Final = 2.0
+_UNSURE_PCT: Final = 30
+_LIMITS_S: Final = {"booth": 15.0}
+
+
+class Resident:
+    """One kiosk. `run` lives until `stop` is set, or until something breaks that a restart may mend."""
+
+    def __init__(self, config: KioskFile) -> None:
+        self._config = config
+        self._state = Path(config.kiosk.state)
+        try:
+            self._state.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UnavailableError(f"the state folder {self._state} cannot be made: {error}") from error
+        self._store = SettingsStore(self._state / "settings.json", config.settings)
+        simulated = Path(config.clock.simulated) if config.clock.simulated else None
+        self._clock = Timekeeper(self._state, simulated=simulated)
+        bell = Doorbell()
+        self._journal = Journal(
+            self._state / "journal", stamp=self._clock.now, config=config.journal, on_durable=bell.ring
+        )
+        device = config.device
+        self._link = Link(config.broker, device.id)
+        self._courier = Courier(
+            self._link,
+            self._journal,
+            site=device.site,
+            device=device.id,
+            key=SigningKey.load(Path(device.key)),
+            hub_keys=load_public_keys(map(Path, device.hub_keys)),
+            bell=bell,
+        )
+        box = BallotBox(self._journal, stamp=self._clock.now, settings=lambda: self._store.settings)
+        self.booth: Final = Booth(box, self._clock, self._store.settings)
+        self._panels = Panels([(panel.path, panel.baud) for panel in config.panel], self.booth)
+        self._keypads = [
+            Keypad(keypad.path, keypad.keys, self.booth, name=f"{device.id}-keypad-{number}")
+            for number, keypad in enumerate(config.keypad, 1)
+        ]
+        self._screen = ScreenLink(self.booth, self._state / "screen.sock", config.screen)
+        self._progress = Progress(time.monotonic, _LIMITS_S)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve the counter until `stop`."""
+        self._courier.start()
+        self._link.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(work, name=name) for name, work in self._work().items()]
+                notify("READY=1")
+                log.info("kiosk serves %s", fields(counter=self.booth.settings.counter, panels=len(self._panels.desks)))
+                await stop.wait()
+                notify("STOPPING=1")
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self._end()
+
+    def _work(self) -> dict[str, Coroutine[Any, Any, None]]:
+        work = {
+            "panels": self._panels.run(),
+            "booth": self._tick(),
+            "days": self._close_days(),
+            "clock": self._watch_clock(),
+            "screen": self._screen.run(),
+            "supervision": self._supervise(),
+        }
+        for number, keypad in enumerate(self._keypads, 1):
+            work[f"keypad {number}"] = keypad.run()
+        if self._config.badge is not None:
+            badge = self._config.badge
+            work["badge"] = BadgeReader(badge.path, self.booth, baud=badge.baud).run()
+        if self._config.sound.enabled:
+            work["sound"] = self._sound()
+        if self._config.page.enabled:
+            work["page"] = self._page()
+        return work
+
+    async def _tick(self) -> None:
+        while True:
+            self.booth.network(up=self._link.connected)
+            self.booth.tick()
+            self._progress.turn("booth")
+            await asyncio.sleep(TICK_S)
+
+    async def _close_days(self) -> None:
+        while True:
+            try:
+                await self.booth.box.close_days()
+            except UnavailableError as error:
+                log.error("day's totals not written %s", fields(error=error))
+            await asyncio.sleep(_CLOSE_DAYS_EVERY_S)
+
+    async def _watch_clock(self) -> None:
+        """Journal this boot's anchor once time is trusted."""
+        anchor = None
+        while True:
+            anchor = anchor or self._clock.anchor_due()
+            if anchor is not None:
+                try:
+                    await self._journal.record(ClockAnchor(), at=anchor)
+                    anchor = None
+                except UnavailableError as error:
+                    log.error("clock anchor not written %s", fields(error=error))
+            await asyncio.sleep(1.0)
+
+    async def _sound(self) -> None:
+        from kiosk.prompts import Prompter  # only where there is a loudspeaker
+
+        sound = self._config.sound
+        output = await self._open_output()
+        try:
+            recordings = Path(sound.recordings) if sound.recordings else None
+            prompter = Prompter(output, recordings, self._volume_pct)
+            self.booth.on_prompt(prompter.play)
+            prepared: KioskSettings | None = None
+            while True:
+                if self.booth.settings is not prepared:
+                    prepared = self.booth.settings
+                    await prompter.prepare(prepared)
+                await asyncio.sleep(1.0)
+        finally:
+            output.close()
+
+    async def _open_output(self) -> Output:
+        sound = self._config.sound
+        if sound.wav:
+            from media.simulated import WavOutput
+
+            return WavOutput(Path(sound.wav))
+        from media.portaudio import PortAudioOutput
+
+        told = False
+        while True:
+            try:
+                return await asyncio.to_thread(PortAudioOutput, sound.device)
+            except UnavailableError as error:
+                if not told:
+                    log.error("no sound %s", fields(error=error))
+                told = True
+                await asyncio.sleep(_AGAIN_S)
+
+    def _volume_pct(self) -> int:
+        # On a clock that nobody vouches for it might be the middle of the night: be soft, not silent.
+        stamp = self._clock.now()
+        if stamp.quality == "unknown":
+            return min(_UNSURE_PCT, max((rule.volume_pct for rule in self.booth.settings.volumes), default=0))
+        return volume_pct(self.booth.settings, local_time(stamp.wall_ms))
+
+    async def _page(self) -> None:
+        from kiosk.page.app import TouchPage  # only where it is served
+        from web.server import serve
+
+        page, key = self._config.page, self._page_key()
+        touch = TouchPage(self.booth, key, prompts=None)
+
+        def listening(port: int) -> None:
+            url = f"http://{page.host}:{port}/{key}/"
+            replace_file(self._state / "page.json", b'{"url":"%s"}\n' % url.encode(), mode=0o600)
+
+        try:
+            while True:
+                try:
+                    await serve(touch.app(), host=page.host, port=page.port, on_listening=listening)
+                except UnavailableError as error:
+                    log.error("touch page not served %s", fields(error=error))
+                await asyncio.sleep(_AGAIN_S)
+        finally:
+            touch.close()
+
+    def _page_key(self) -> str:
+        """The secret in the page's address, made at the first start: who can press can vote."""
+        path = self._state / "page.key"
+        try:
+            return path.read_text().strip()
+        except FileNotFoundError:
+            key = secrets.token_urlsafe(32)
+            replace_file(path, key.encode(), mode=0o600)
+            return key
+
+    async def _supervise(self) -> None:
+        interval_s = watchdog_interval_s()
+        while True:
+            if not self._journal.healthy:
+                raise RuntimeError("BUG: the journal's writer has stopped; the next start opens it soundly")
+            if stuck := self._progress.stuck():
+                log.error("no progress %s", fields(loops=",".join(stuck)))
+            else:
+                notify("WATCHDOG=1")
+            await asyncio.sleep(interval_s or 5.0)
+
+    async def _end(self) -> None:
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                await self._panels.drain()
+                for keypad in self._keypads:
+                    await keypad.drain()
+                await self._courier.close()
+                await self._link.close()
+        except TimeoutError:
+            log.error("gave up ending in order %s", fields(after_s=_DRAIN_S))
+        await asyncio.to_thread(self._journal.close)
+        self._clock.close()
+
+
+def run_kiosk(config: KioskFile, stop_on: Callable[[asyncio.Event], None]) -> None:
+    """Run one kiosk to its end. `stop_on` gets the event that ends it, inside the loop."""
+
+    async def live() -> None:
+        stop = asyncio.Event()
+        stop_on(stop)
+        await Resident(config).run(stop)
+
+    asyncio.run(live())

@@ -1,0 +1,42 @@
+"""The settings a kiosk runs on: the last that were accepted, on disk, so that they hold when the network is down."""
+
+import logging
+from pathlib import Path
+
+import msgspec
+
+from bus.errors import WrongInputError
+from bus.files import replace_file
+from bus.logs import fields
+from kiosk.settings import KioskSettings
+
+log = logging.getLogger("kiosk.settings")
+
+PROPERTY = "kiosk.settings"
+
+
+class SettingsStore:
+    """`first` holds until others have been accepted."""
+
+    def __init__(self, path: Path, first: KioskSettings) -> None:
+        self._path = path
+        self.settings = self._read() or first
+
+    def accept(self, document: bytes) -> KioskSettings:
+        """Check, keep and return new settings; `WrongInputError` refuses them whole, `OSError` when not kept."""
+        try:
+            settings = msgspec.json.decode(document, type=KioskSettings)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise WrongInputError(f"kiosk settings: {error}") from error
+        replace_file(self._path, msgspec.json.encode(settings))
+        self.settings = settings
+        return settings
+
+    def _read(self) -> KioskSettings | None:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=KioskSettings)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            log.error("kept settings are unreadable, the file's hold %s", fields(path=self._path, error=error))
+            return None
