@@ -41,6 +41,16 @@ SUB_COMMANDS: Final[dict[str, SubCommand]] = {
         "bộ phận thường trực ở xã: theo dõi đường truyền và sức khỏe thiết bị",
         "the resident of a commune's box: watches links and health",
     ),
+    "kiosk": SubCommand(
+        "kiosk.__main__:main",
+        "kiosk đánh giá mức độ hài lòng ở quầy một cửa",
+        "the satisfaction kiosk at the one-stop counter",
+    ),
+    "panel": SubCommand(
+        "kiosk.panel.command:main",
+        "bảng nút mô phỏng, bấm bằng tay",
+        "a simulated button panel, driven by hand",
+    ),
     "hub": SubCommand(
         "hub.__main__:main",
         "trung tâm của tỉnh: nhận, lưu và hiển thị dữ liệu của các xã",

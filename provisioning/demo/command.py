@@ -92,7 +92,7 @@ async def _run(arguments: argparse.Namespace, folder: DemoFolder) -> int:
         loop.add_signal_handler(number, stop.set)
     machine = await survey()
     voice = _Voice(as_json=arguments.json)
-    demo = Demo(folder, arguments.communes, machine, tell=voice.event, progress=voice.progress)
+    demo = Demo(folder, arguments.communes, machine, tell=voice.event, progress=voice.progress, panel=arguments.panel)
     stopping = asyncio.ensure_future(stop.wait())
     starting = asyncio.ensure_future(demo.start())
     try:

@@ -1,6 +1,5 @@
 """The parts of one commune: its broker, bridged to the province's, and its agent."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -10,24 +9,15 @@ from bus.config import BrokerConfig, ClockConfig, DeviceConfig
 from bus.files import replace_file
 from hub.roster import DeviceRow
 from provisioning.demo.folder import kept_key
+from provisioning.demo.kiosk_parts import kiosk_part, panel_part
 from provisioning.demo.machine import Machine
+from provisioning.demo.parts import BROKER_STAGE, BROKER_WAVE, DEVICE_STAGE, DEVICE_WAVE, part_argv
 from provisioning.demo.plan import Commune, Look, Planned
 from provisioning.demo.ports import LOOPBACK
 from provisioning.mosquitto import Bridge, Listener, broker_conf
 from provisioning.programs import find_program
 from provisioning.supervisor import Part
 from provisioning.toml import write_config
-
-BROKER_WAVE: Final = 2
-DEVICE_WAVE: Final = 3
-# Ended first, so that a device can still say goodbye to its broker.
-DEVICE_STAGE: Final = 0
-BROKER_STAGE: Final = 1
-
-
-def part_argv(*words: str) -> tuple[str, ...]:
-    """How a part of ours is run: by the interpreter itself, so that the process id is the part's own."""
-    return (sys.executable, "-m", "provisioning.command", *words)
 
 
 def broker(commune: Commune) -> Planned:
@@ -67,7 +57,7 @@ def agent_part(commune: Commune) -> Planned:
     write_config(folder / "agent.toml", agent_config(commune, folder, device))
 
     async def ready(look: Look) -> bool:
-        return look.stored(device) > 0
+        return look.heard(device)
 
     return Planned(
         Part(
@@ -122,4 +112,4 @@ def _lan(machine: Machine) -> agent.LanConfig:
     return agent.LanConfig(port=machine.route.port, router=machine.route.gateway if machine.gateway_answers else None)
 
 
-COMMUNE: Final[tuple[Callable[[Commune], Planned], ...]] = (broker, agent_part)
+COMMUNE: Final[tuple[Callable[[Commune], Planned | None], ...]] = (broker, agent_part, panel_part, kiosk_part)

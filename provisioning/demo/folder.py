@@ -121,6 +121,14 @@ def kept_key(path: Path) -> SigningKey:
     return SigningKey.load(path)
 
 
+def kept_secret(path: Path) -> str:
+    """The random secret at `path`, made at the first start."""
+    if not path.exists():
+        made(path.parent)
+        replace_file(path, secrets.token_urlsafe(32).encode(), mode=0o600)
+    return path.read_text().strip()
+
+
 def made(folder: Path) -> Path:
     """`folder`, which is there afterwards; only its owner can look into it."""
     if not folder.is_dir():

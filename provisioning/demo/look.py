@@ -14,7 +14,7 @@ _PAGE: Final = 500
 
 
 class LiveLook:
-    """Asks the running parts. `learn` reads the hub's journals, whose counts `stored` then gives."""
+    """Asks the running parts. `learn` reads what journals the hub holds; `heard` compares with the first time."""
 
     def __init__(self, hub_url: str, token: str) -> None:
         self._hub = hub_url
@@ -22,6 +22,7 @@ class LiveLook:
         self._client = httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False)
         self._headers = {"Authorization": f"Bearer {token}"}
         self._stored: dict[DeviceId, int] = {}
+        self._before: dict[DeviceId, int] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -48,9 +49,10 @@ class LiveLook:
             await writer.wait_closed()
         return True
 
-    def stored(self, device: DeviceId) -> int:
-        """Entries of a device that the hub had stored when `learn` last asked it."""
-        return self._stored.get(device, 0)
+    def heard(self, device: DeviceId) -> bool:
+        """Whether the hub has stored anything new of a device since `learn` first asked it."""
+        before = self._before or {}
+        return self._stored.get(device, 0) > before.get(device, 0)
 
     async def learn(self) -> None:
         """Ask the hub what it holds; what it does not answer stays as it was."""
@@ -66,6 +68,8 @@ class LiveLook:
             if after is None:
                 break
         self._stored = counts
+        if self._before is None:
+            self._before = counts
 
     async def _journals(self, after: str | None) -> dict[str, Any] | None:
         parameters = {"limit": str(_PAGE), **({"after": after} if after else {})}

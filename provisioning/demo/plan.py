@@ -25,8 +25,8 @@ class Look(Protocol):
     async def listens(self, port: int) -> bool:
         """Whether the loopback port takes connections."""
 
-    def stored(self, device: DeviceId) -> int:
-        """How many entries of a device the hub has stored, by its API."""
+    def heard(self, device: DeviceId) -> bool:
+        """Whether the hub has stored entries of a device that it had not when this start began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ class Commune:
     name: str
     broker_port: int
     agent_port: int
+    kiosk_port: int
+    panel: Path | None = None  # a real panel's serial device; None: a simulated one
 
 
 @dataclass(frozen=True, slots=True)

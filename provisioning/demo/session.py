@@ -66,6 +66,7 @@ class Demo:
     machine: Machine
     tell: Tell
     progress: Callable[[int, int, str], None] = lambda up, total, name: None
+    panel: Path | None = None
     ports: Ports = field(default_factory=Ports)
     plan: Plan | None = None
     supervisor: Supervisor | None = None
@@ -81,7 +82,7 @@ class Demo:
     async def start(self) -> dict[str, Any]:
         """Bring everything up; the ready line. `UnavailableError` where it does not come up."""
         for attempt in range(1, PORT_TRIES + 1):
-            self.plan = make_plan(self.folder, self.communes, self.machine, self.secrets, self.ports)
+            self.plan = make_plan(self.folder, self.communes, self.machine, self.secrets, self.ports, panel=self.panel)
             self.supervisor = Supervisor(on_restart=self._restarted, on_death=self._died)
             try:
                 await self._start_waves(self.plan, self.supervisor)
@@ -181,8 +182,10 @@ class Demo:
         replace_file(self.folder.running, msgspec.json.encode(line), mode=0o600)
 
 
-def make_plan(folder: DemoFolder, communes: int, machine: Machine, secrets: Secrets, ports: Ports) -> Plan:
-    """Write every part's files, with fresh ports, and say how each is run."""
+def make_plan(
+    folder: DemoFolder, communes: int, machine: Machine, secrets: Secrets, ports: Ports, *, panel: Path | None = None
+) -> Plan:
+    """Write every part's files, with fresh ports, and say how each is run. `panel` is the first kiosk's."""
     hub_key = kept_key(folder.province("hub") / "hub.pem")
     public = folder.province("hub") / "hub.pub"
     hub_key.save_public(public)
@@ -199,11 +202,20 @@ def make_plan(folder: DemoFolder, communes: int, machine: Machine, secrets: Secr
         alertmanager=look_for_program("prometheus-alertmanager", "alertmanager"),
     )
     sites = [
-        Commune(province, number, site_of(number), name_of(number), ports.take(), ports.take())
+        Commune(
+            province,
+            number,
+            site_of(number),
+            name_of(number),
+            broker_port=ports.take(),
+            agent_port=ports.take(),
+            kiosk_port=ports.take(),
+            panel=panel if number == 1 else None,
+        )
         for number in range(1, communes + 1)
     ]
     parts = [planned for maker in PROVINCE if (planned := maker(province)) is not None]
-    parts += [maker(commune) for commune in sites for maker in COMMUNE]
+    parts += [planned for commune in sites for maker in COMMUNE if (planned := maker(commune)) is not None]
     plan = Plan(province, sites, parts)
     _write_roster(plan)
     return plan
