@@ -8,16 +8,14 @@ unknown time, and there is none where nothing was observed. Months are Vietnames
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, FromClause, Select, Table, and_, case, exists, func, select, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from bus.errors import WrongInputError
-from hub.schema import line_minute, site
+from hub.projections.minutes import HOUR_MS
+from hub.schema import line_hour, line_minute, line_touched, site
 from web.times import VIETNAM, local
-
-MINUTE_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +147,29 @@ def by_provider(lines: Iterable[LineMonth]) -> list[ProviderMonth]:
 def read_month(
     connection: Connection, month: Month, *, sites: Sequence[str] | None = None, now_ms: int
 ) -> list[LineMonth]:
-    """Availability of the lines of `sites` (all of them when None) in one month."""
-    where: list[ColumnElement[bool]] = [
-        line_minute.c.start_ms >= month.start_ms,
-        line_minute.c.start_ms < month.end_ms,
+    """Availability of the lines of `sites` (all of them when None) in one month.
+
+    Hours that were summed are read as sums, those touched since from their minutes: the figures are of now either way.
+    It is one statement, so that an hour summed meanwhile is neither missed nor counted twice.
+    """
+    parts = union_all(_summed_hours(month, sites), _touched_hours(month, sites)).subquery()
+    summed = select(
+        parts.c.site_id,
+        parts.c.line,
+        parts.c.provider,
+        func.sum(parts.c.observed_s),
+        func.sum(parts.c.down_s),
+        func.min(parts.c.first_ms),
+    ).group_by(parts.c.site_id, parts.c.line, parts.c.provider)
+    rows = [
+        Observed(at_site, line, provider, int(observed), int(down), int(first_ms))
+        for at_site, line, provider, observed, down, first_ms in connection.execute(summed)
     ]
-    if sites is not None:
-        where.append(line_minute.c.site_id.in_(sites))
+    return line_months(rows, month, _began(connection, sites), now_ms=now_ms)
+
+
+def sums(where: Sequence[ColumnElement[bool]], *, touched: FromClause | None = None) -> Select:  # type: ignore[type-arg]
+    """Minutes summed by site, line and provider; where `touched` is given, only those of its (site_id, hour)."""
     # A minute told twice (a restart within it, a restored card) must not count for more than a minute.
     minute = (
         select(
@@ -168,21 +182,52 @@ def read_month(
         )
         .where(*where)
         .group_by(line_minute.c.site_id, line_minute.c.line, line_minute.c.provider, line_minute.c.start_ms)
+    )
+    if touched is not None:
+        start_ms = touched.c.hour * HOUR_MS
+        within = and_(line_minute.c.start_ms >= start_ms, line_minute.c.start_ms < start_ms + HOUR_MS)
+        minute = minute.join(touched, and_(touched.c.site_id == line_minute.c.site_id, within))
+    by_minute = minute.subquery()
+    return select(
+        by_minute.c.site_id,
+        by_minute.c.line,
+        by_minute.c.provider,
+        func.sum(by_minute.c.observed_s).label("observed_s"),
+        func.sum(by_minute.c.down_s).label("down_s"),
+        func.min(by_minute.c.start_ms).label("first_ms"),
+    ).group_by(by_minute.c.site_id, by_minute.c.line, by_minute.c.provider)
+
+
+def _summed_hours(month: Month, sites: Sequence[str] | None) -> Select:  # type: ignore[type-arg]
+    waits = exists(
+        select(line_touched.c.id).where(
+            line_touched.c.site_id == line_hour.c.site_id, line_touched.c.hour == line_hour.c.hour
+        )
+    )
+    return select(
+        line_hour.c.site_id,
+        line_hour.c.line,
+        line_hour.c.provider,
+        line_hour.c.observed_s,
+        line_hour.c.down_s,
+        line_hour.c.first_ms,
+    ).where(*_hours(line_hour, month, sites), ~waits)
+
+
+def _touched_hours(month: Month, sites: Sequence[str] | None) -> Select:  # type: ignore[type-arg]
+    touched = (
+        select(line_touched.c.site_id, line_touched.c.hour)
+        .where(*_hours(line_touched, month, sites))
+        .distinct()
         .subquery()
     )
-    summed = select(
-        minute.c.site_id,
-        minute.c.line,
-        minute.c.provider,
-        func.sum(minute.c.observed_s),
-        func.sum(minute.c.down_s),
-        func.min(minute.c.start_ms),
-    ).group_by(minute.c.site_id, minute.c.line, minute.c.provider)
-    rows = [
-        Observed(at_site, line, provider, int(observed), int(down), int(first_ms))
-        for at_site, line, provider, observed, down, first_ms in connection.execute(summed)
-    ]
-    return line_months(rows, month, _began(connection, sites), now_ms=now_ms)
+    return sums([], touched=touched)
+
+
+def _hours(table: Table, month: Month, sites: Sequence[str] | None) -> list[ColumnElement[bool]]:
+    """A Vietnamese month begins and ends on a whole hour of UTC."""
+    where = [table.c.hour >= month.start_ms // HOUR_MS, table.c.hour < month.end_ms // HOUR_MS]
+    return where if sites is None else [*where, table.c.site_id.in_(sites)]
 
 
 def _at_most(value: ColumnElement[int], limit: int) -> ColumnElement[int]:

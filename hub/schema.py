@@ -430,6 +430,29 @@ audit = Table(
     _text("detail"),
 )
 
+# The same, summed by the hour (`hub.rollup`), so that a month of a province is read at once. `hour` counts since 1970.
+line_hour = Table(
+    "line_hour",
+    metadata,
+    Column("site_id", Text, ForeignKey("site.id"), primary_key=True),
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),
+    Column("line", Text, primary_key=True),
+    Column("provider", Text, primary_key=True),
+    Column("observed_s", Integer, nullable=False),
+    Column("down_s", Integer, nullable=False),
+    _ms("first_ms"),
+)
+
+# Hours whose minutes have changed since they were summed: until then they are read from `line_minute`.
+line_touched = Table(
+    "line_touched",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    _site(),
+    Column("hour", BigInteger, nullable=False),
+    Index(None, "site_id", "hour"),
+)
+
 # Samples still to be sent by remote write; a row goes when its sample was taken or refused for good.
 export_queue = Table(
     "export_queue",

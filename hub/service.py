@@ -30,6 +30,7 @@ from hub.metrics import Metrics
 from hub.postman import Postman
 from hub.prune import prune
 from hub.receiver import WINDOW, Receiver
+from hub.rollup import roll
 from hub.statuses import Statuses
 from hub.store import Store
 
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _STORE_END_S: Final = 2.0
 _PRUNE_EVERY_S: Final = 3600.0
+_ROLL_EVERY_S: Final = 30.0
 # A batch of the devices is far smaller: what is larger never comes from them.
 _MAX_PACKET: Final = 8 * 1024 * 1024
 _LIMITS_S: Final = {"receiver": 120.0, "beacon": 120.0}
@@ -100,6 +102,7 @@ class Service:
         start(helpers, "statuses", statuses.run())
         start(helpers, "known list", self._known.watch(self._store))
         start(helpers, "prune", self._prune())
+        start(helpers, "rollup", self._roll())
         start(helpers, "watchdog", self._feed())
         if config.remote_write is not None:
             start(helpers, "export", Exporter(self._database, config.remote_write, self._live).run())
@@ -162,6 +165,14 @@ class Service:
                 log.warning("store not pruned %s", fields(error=str(error).split("\n")[0]))
             else:
                 log.info("store pruned %s", fields(rows=gone))
+
+    async def _roll(self) -> None:
+        while True:
+            await asyncio.sleep(_ROLL_EVERY_S)
+            try:
+                await asyncio.to_thread(roll, self._database)
+            except UnavailableError as error:
+                log.warning("hours not summed %s", fields(error=str(error).split("\n")[0]))
 
     async def _feed(self) -> None:
         interval_s = watchdog_interval_s()

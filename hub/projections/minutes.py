@@ -1,8 +1,12 @@
 """Minutes of the uplinks, from which availability is summed, and the gaps in which nobody watched."""
 
+from typing import Final
+
 from bus.entries import LinkMinute, WatchGap
 from hub import schema
 from hub.projections.rows import Projected, Source, Write
+
+HOUR_MS: Final = 3_600_000
 
 
 def minute(source: Source, data: LinkMinute) -> Projected:
@@ -24,7 +28,10 @@ def minute(source: Source, data: LinkMinute) -> Projected:
         )
         for name, line in data.lines.items()
     ]
-    return Projected(writes, ["minute"])
+    # Moved by an anchor, a minute leaves the hour it was counted in and comes to another.
+    hours = {start_ms // HOUR_MS, data.start_ms // HOUR_MS}
+    touched = [Write(schema.line_touched, {"site_id": source.site, "hour": hour}, ("id",)) for hour in sorted(hours)]
+    return Projected([*writes, *touched] if writes else [], ["minute"])
 
 
 def gap(source: Source, data: WatchGap) -> Projected:

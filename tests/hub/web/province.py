@@ -119,10 +119,19 @@ class Box:
     entries: list[msgspec.Raw] = field(default_factory=list)
     seq: int = 0
 
-    def write(self, data: EntryData, at_ms: int) -> None:
+    def write(
+        self,
+        data: EntryData,
+        at_ms: int,
+        *,
+        quality: Quality = Quality.TRUSTED,
+        boot: str = "b" * 32,
+        mono_ms: int | None = None,
+    ) -> None:
         """Append one record."""
         self.seq += 1
-        stamp = Stamp("b" * 32, at_ms * 1_000_000 % 2**60, at_ms, Quality.TRUSTED)
+        mono_ns = (at_ms % 2**40 if mono_ms is None else mono_ms) * 1_000_000
+        stamp = Stamp(boot, mono_ns, at_ms, quality)
         entry = Entry(self.seq, kind_of(data), stamp, msgspec.Raw(msgspec.json.encode(data)))
         self.entries.append(msgspec.Raw(msgspec.json.encode(entry)))
 
@@ -205,9 +214,9 @@ def _live(box: Box, index: int, now_ms: int, minutes: int, fault: Fault | None) 
             OutageClosed(f"o{index}", "internet", "line-down", began, ended, index * 20_000, "VNPT", ["internet: up"]),
             ended,
         )
-    for minute in range(minutes):
-        at_ms = start_ms + minute * MINUTE_MS
-        box.write(_minute(index, minute, at_ms, down=fault is FIBRE and minutes - minute <= FIBRE.minutes), at_ms)
+    for number in range(minutes):
+        at_ms = start_ms + number * MINUTE_MS
+        box.write(minute(index, number, at_ms, down=fault is FIBRE and minutes - number <= FIBRE.minutes), at_ms)
     if fault is not None:
         since = now_ms - fault.minutes * MINUTE_MS
         if fault is FIBRE:
@@ -219,9 +228,10 @@ def _live(box: Box, index: int, now_ms: int, minutes: int, fault: Fault | None) 
         box.write(PresenceChanged("s0006-speaker-1", "speaker", online=False, version="0.1.0"), gone)
 
 
-def _minute(index: int, minute: int, at_ms: int, *, down: bool) -> LinkMinute:
+def minute(index: int, number: int, at_ms: int, *, down: bool) -> LinkMinute:
+    """One minute as the agent of site `index` would tell it."""
     provider = ("VNPT", "Viettel", "FPT Telecom")[index % 3]
-    spread = (index * 7 + minute * 3) % 11 / 10
+    spread = (index * 7 + number * 3) % 11 / 10
     targets = {
         "router": TargetMinute(60, 0, 0.0, 0.4 + spread / 5, 0.1),
         "tslcd-hub": TargetMinute(60, 0, 0.0, 3.8 + spread, 0.3),
@@ -229,7 +239,7 @@ def _minute(index: int, minute: int, at_ms: int, *, down: bool) -> LinkMinute:
         "may-in-mot-cua": TargetMinute(12, 12 if index == 9 else 0, 100.0 if index == 9 else 0.0),
     }
     lines = {
-        "internet": LineMinute(60, 60 if down else (9 if minute % 97 == 41 else 0), provider),
+        "internet": LineMinute(60, 60 if down else (9 if number % 97 == 41 else 0), provider),
         "tslcd": LineMinute(60, 0, "VNPT TSLCD"),
     }
     return LinkMinute(at_ms, targets, lines)
@@ -244,6 +254,9 @@ def past_months(database: Database, *, now_ms: int, days: int) -> None:
         for agent in list(agents):
             index = int(agent["device_id"][1:5]) - 1
             connection.execute(insert(schema.line_minute), list(_past(index, dict(agent), now_ms, days)))
+            hours = range((now_ms - days * 1440 * MINUTE_MS) // 3_600_000, now_ms // 3_600_000 + 1)
+            site = agent["device_id"].removesuffix("-agent")
+            connection.execute(insert(schema.line_touched), [{"site_id": site, "hour": hour} for hour in hours])
 
 
 def _past(at: int, agent: dict[str, object], now_ms: int, days: int) -> Iterator[dict[str, object]]:

@@ -5,10 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
+from bus.clock import Quality
+from bus.entries import ClockAnchor, JournalOpened
 from bus.errors import WrongInputError
 from hub import schema
 from hub.availability import Month, Observed, by_provider, line_months, read_month
 from hub.database import Database
+from hub.projections.minutes import HOUR_MS
+from hub.rollup import roll
 from tests.hub.web import province
 
 NOVEMBER = Month.of("2026-11")
@@ -89,8 +93,70 @@ def test_a_minute_told_twice_counts_once(store_url: str) -> None:
             first = connection.execute(schema.line_minute.select().limit(1)).mappings().one()
             before = {line.line: line for line in read_month(connection, NOVEMBER, now_ms=NOVEMBER.end_ms)}
             connection.execute(insert(schema.line_minute), {**first, "seq": 9999})
+            touched = {"site_id": first["site_id"], "hour": first["start_ms"] // HOUR_MS}
+            connection.execute(insert(schema.line_touched), touched)
             after = {line.line: line for line in read_month(connection, NOVEMBER, now_ms=NOVEMBER.end_ms)}
         assert before == after
         assert before["internet"].observed_s == 600
+    finally:
+        database.close()
+
+
+def test_summed_by_the_hour_the_figures_are_the_same(store_url: str) -> None:
+    now_ms = NOVEMBER.start_ms + 5 * 86_400_000 + 1_234_567
+    database = Database(store_url)
+    try:
+        store = province.seed(database, now_ms=now_ms, minutes=200, names=province.NAMES[:6])
+        with database.read() as connection:
+            from_minutes = read_month(connection, NOVEMBER, now_ms=now_ms)
+        assert roll(database) >= 5 * 4
+        assert roll(database) == 0
+        with database.read() as connection:
+            assert read_month(connection, NOVEMBER, now_ms=now_ms) == from_minutes
+            only = read_month(connection, NOVEMBER, sites=["s0005"], now_ms=now_ms)
+            assert only == [line for line in from_minutes if line.site == "s0005"]
+            assert read_month(connection, NOVEMBER.before(), now_ms=now_ms) == []
+        box = province.Box(province.roster(), "s0004-agent", "a" * 16)  # never heard until now, and it has a backlog
+        box.write(JournalOpened("new"), now_ms)
+        for minute in range(90):
+            box.write(province.minute(3, minute, now_ms - 7_200_000 + minute * 60_000, down=minute < 9), now_ms)
+        store.ingest([box.batch()])
+        with database.read() as connection:
+            touched = {
+                (line.line, line.observed_s, line.down_s)
+                for line in read_month(connection, NOVEMBER, sites=["s0004"], now_ms=now_ms)
+            }
+        assert touched == {("internet", 5400, 540 + 9), ("tslcd", 5400, 0)}
+        assert roll(database) == 2
+        with database.read() as connection:
+            summed = read_month(connection, NOVEMBER, now_ms=now_ms)
+        assert {(line.line, line.observed_s, line.down_s) for line in summed if line.site == "s0004"} == touched
+        assert [line for line in summed if line.site != "s0004"] == from_minutes
+    finally:
+        database.close()
+
+
+def test_a_minute_that_an_anchor_moves_is_counted_where_it_belongs(store_url: str) -> None:
+    now_ms = NOVEMBER.start_ms + 5 * 86_400_000
+    wrong_ms = Month.of("2026-10").start_ms + 3_600_000
+    database = Database(store_url)
+    try:
+        store = province.seed(database, now_ms=now_ms, minutes=0, names=("Mường Lát",))
+        box = province.Box(province.roster(), "s0001-agent", "a" * 16)
+        box.write(JournalOpened("start"), wrong_ms, quality=Quality.UNKNOWN, boot="c" * 32, mono_ms=1_000)
+        moved = province.minute(0, 1, wrong_ms, down=False)
+        box.write(moved, wrong_ms, quality=Quality.UNKNOWN, boot="c" * 32, mono_ms=61_000)
+        store.ingest([box.batch()])
+        roll(database)
+        with database.read() as connection:
+            assert len(read_month(connection, NOVEMBER.before(), now_ms=now_ms)) == 2
+        box.write(ClockAnchor(), now_ms, boot="c" * 32, mono_ms=91_000)
+        store.ingest([box.batch()])
+        for rolled in (False, True):
+            if rolled:
+                roll(database)
+            with database.read() as connection:
+                assert read_month(connection, NOVEMBER.before(), now_ms=now_ms) == []
+                assert {line.observed_s for line in read_month(connection, NOVEMBER, now_ms=now_ms)} == {60}
     finally:
         database.close()
