@@ -34,7 +34,7 @@ class Network:
         self._lan()
         self._beyond()
         for host in ("router", "router2", "isp", "isp2", "tslcd"):
-            run("ip", "netns", "exec", self.name(host), "sysctl", "-qw", "net.ipv4.ip_forward=1")
+            run(*self.command(host, "sysctl", "-qw", "net.ipv4.ip_forward=1"))
         for role in ("provider", "province", "box"):
             self._start(role)
 
@@ -42,10 +42,11 @@ class Network:
         return f"{self._prefix}-{host}"
 
     def ip(self, host: str, *words: str) -> str:
-        return run("ip", "-n", self.name(host), *words)
+        return run(*self.command(host, "ip", *words))
 
     def command(self, host: str, *words: str) -> list[str]:
-        return ["ip", "netns", "exec", self.name(host), *words]
+        # Not `ip -n` nor `ip netns exec`: both remount /, which cannot be done in a chroot.
+        return ["nsenter", f"--net=/run/netns/{self.name(host)}", *words]
 
     def cable(self, one: str, port: str, other: str, other_port: str) -> None:
         self.ip(one, "link", "add", port, "type", "veth", "peer", "name", other_port, "netns", self.name(other))
