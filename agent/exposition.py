@@ -21,7 +21,7 @@ class MetricsServer:
 
     def __init__(self, text: Callable[[], bytes]) -> None:
         self._text = text
-        self._open = 0
+        self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.refused = 0
         self.port = 0
@@ -35,15 +35,17 @@ class MetricsServer:
         self.port = int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and hang up on who is still connected: ending must not wait for them."""
         if self._server is not None:
             self._server.close()
+            for writer in self._writers:
+                writer.transport.abort()
             await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
+        self._writers.add(writer)
         try:
-            if self._open > _AT_ONCE:
+            if len(self._writers) > _AT_ONCE:
                 self.refused += 1
                 return
             async with asyncio.timeout(_REQUEST_S):
@@ -53,7 +55,7 @@ class MetricsServer:
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             self.refused += 1
         finally:
-            self._open -= 1
+            self._writers.discard(writer)
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()

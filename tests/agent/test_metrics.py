@@ -185,6 +185,16 @@ async def test_those_who_say_nothing_do_not_keep_others_out_for_ever() -> None:
             await writer.wait_closed()
 
 
+async def test_ending_does_not_wait_for_who_is_connected() -> None:
+    async with serving() as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /metr")
+        await ask(server.port, b"GET /metrics HTTP/1.1\r\n\r\n")  # so the first has been accepted too
+        async with asyncio.timeout(1):
+            await server.close()
+        writer.close()
+
+
 async def test_an_address_that_is_taken_is_told() -> None:
     async with serving() as server:
         with pytest.raises(UnavailableError, match=str(server.port)):
