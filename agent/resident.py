@@ -17,6 +17,7 @@ from agent.judgement import Rules
 from agent.ladder import NS_PER_S, Pace
 from agent.layout import Layout, lay_out
 from agent.metrics import Metrics
+from agent.neighbours import Neighbours
 from agent.observer import Observer, sample
 from agent.outages import Book
 from agent.recorder import Recorder
@@ -26,6 +27,7 @@ from agent.senses.port_changes import PortHistory
 from agent.senses.prober import Prober
 from agent.watchlog import Watched, WatchLog, gap_since
 from bus.clock import Stamp
+from bus.courier import Doorbell
 from bus.entries import ClockAnchor
 from bus.errors import UnavailableError
 from bus.journal import Journal
@@ -35,6 +37,7 @@ from bus.timekeeper import Timekeeper
 
 _LOG: Final = logging.getLogger(__name__)
 _DRAIN_S: Final = 1.5
+_GOODBYE_S: Final = 1.5
 _CLOSE_S: Final = 1.5
 _CLOCK_LOOK_S: Final = 1.0
 _LIMITS_S: Final = {"judgement": 15.0, "links": 120.0, "probes": 60.0, "record": 60.0}
@@ -52,7 +55,10 @@ class Resident:
             raise UnavailableError(f"the state folder {state_dir} cannot be made: {error}") from error
         simulated = Path(config.clock.simulated) if config.clock.simulated else None
         self._timekeeper = Timekeeper(state_dir, simulated=simulated)
-        self._journal = Journal(state_dir / "journal", stamp=self._timekeeper.now, config=config.journal)
+        self._bell = Doorbell()
+        self._journal = Journal(
+            state_dir / "journal", stamp=self._timekeeper.now, config=config.journal, on_durable=self._bell.ring
+        )
         self._watchlog = WatchLog(state_dir / "watch.json")
         self._progress = Progress(time.monotonic, _LIMITS_S)
         self._metrics = Metrics()
@@ -68,12 +74,16 @@ class Resident:
         observer = self._observer(watched, recorder)
         links = LinkWatch(observer.take_network)
         prober = Prober(self._layout.targets, observer.take_result)
+        neighbours = Neighbours(self._config, self._journal, recorder, stamp=self._timekeeper.now, bell=self._bell)
         await self._server.start(self._config.pages.host, self._config.pages.port)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(work, name=name)
-                    for name, work in self._work(watched, recorder, observer, links, prober).items()
+                    for name, work in {
+                        **self._work(watched, recorder, observer, links, prober),
+                        "neighbours": neighbours.run(),
+                    }.items()
                 ]
                 notify("READY=1")
                 _LOG.info("agent watches %s", fields(site=self._config.device.site, targets=len(self._layout.targets)))
@@ -82,7 +92,7 @@ class Resident:
                 for task in tasks:
                     task.cancel()
         finally:
-            await self._end(recorder, observer)
+            await self._end(recorder, observer, neighbours)
 
     def _work(
         self, watched: Watched, recorder: Recorder, observer: Observer, links: LinkWatch, prober: Prober
@@ -164,13 +174,14 @@ class Resident:
                 notify("WATCHDOG=1")
             await asyncio.sleep(interval_s or 5.0)
 
-    async def _end(self, recorder: Recorder, observer: Observer) -> None:
+    async def _end(self, recorder: Recorder, observer: Observer, neighbours: Neighbours) -> None:
         """Write what was said, then close. Each step has its limit: a broken disk must not hold the end up."""
         await self._server.close()
         writing = asyncio.create_task(recorder.run())
         await _within(_DRAIN_S, _finish(observer, recorder))
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
+        await _within(_GOODBYE_S, neighbours.close())
         await _within(_CLOSE_S, asyncio.to_thread(self._close))
 
     def _close(self) -> None:
