@@ -65,6 +65,14 @@ class Writer:
         os.set_blocking(self._process.stdout.fileno(), True)
         return list(self._lines)
 
+    def stop(self) -> list[str]:
+        """SIGSTOP at whatever it is doing; returns what it had said once every thread of it stands still."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        tasks = Path(f"/proc/{self._process.pid}/task")
+        while any((task / "stat").read_text().rpartition(") ")[2][0] != "T" for task in tasks.iterdir()):
+            time.sleep(0.001)
+        return self.said_so_far()
+
     def kill(self) -> list[str]:
         """SIGKILL; returns all lines."""
         os.killpg(self._process.pid, signal.SIGKILL)
