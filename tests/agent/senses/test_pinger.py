@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from agent.senses.burst import BurstRule
 from agent.senses.icmp_codec import checksum
 from agent.senses.pinger import Pinger
 from tests.agent.senses.netlab import Lab
+from tests.evidence import rounds
 
 
 @pytest.mark.parametrize("group_range", ["1 0", "0 4294967294"], ids=["raw", "unprivileged"])
@@ -80,24 +82,26 @@ async def test_no_route_at_all_is_told_without_waiting(lab: Lab) -> None:
     assert result.duration_ms < 1_000
 
 
-async def test_no_false_down_at_five_percent_loss_each_way(lab: Lab) -> None:
+@pytest.mark.prove
+async def test_no_false_down_at_five_percent_loss_each_way(lab: Lab, evidence: Callable[[str], None]) -> None:
     lab.box.lose(5)
     lab.peer.lose(5)
     rule = BurstRule(spacing_ms=1)
     pinger = Pinger()
     try:
-        rounds = [
+        told = [
             await asyncio.gather(
                 *(pinger.probe(f"t{index}", "10.9.0.2", rule=rule, timeout_s=0.4) for index in range(50))
             )
-            for _ in range(20)
+            for _ in range(rounds(small=20, full=400))
         ]
     finally:
         pinger.close()
-    results = [result for each in rounds for result in each]
+    results = [result for each in told for result in each]
     assert [result for result in results if not result.success] == []
     lossy = sum(result.loss_pct > 0 for result in results)
     assert lossy > 100, "the loss was not there"
+    evidence(f"{len(results)} bursts at 5 % random loss each way: 0 false downs, {lossy} bursts with loss")
     # Late answers are told apart from lost ones, and each burst counts its own alone.
     assert sum(result.loss_pct for result in results) / len(results) == pytest.approx(9.75, abs=3)
 
