@@ -66,7 +66,7 @@ def kiosk_part(commune: Commune) -> Planned:
     write_config(folder / "kiosk.toml", config)
 
     async def ready(look: Look) -> bool:
-        return look.stored(device) > 0 and await look.listens(commune.kiosk_port)
+        return look.heard(device) and await look.listens(commune.kiosk_port)
 
     page = f"http://{LOOPBACK}:{commune.kiosk_port}/{page_key}/"
     return Planned(

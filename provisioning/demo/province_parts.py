@@ -8,8 +8,8 @@ from bus.config import BrokerConfig
 from bus.files import replace_file
 from hub.config import HttpConfig, HubConfig, RemoteWriteConfig
 from provisioning import prometheus as files
-from provisioning.demo.commune_parts import BROKER_STAGE, DEVICE_STAGE, part_argv
 from provisioning.demo.folder import DemoFolder
+from provisioning.demo.parts import BROKER_STAGE, DEVICE_STAGE, part_argv
 from provisioning.demo.plan import Look, Planned, Province
 from provisioning.demo.ports import LOOPBACK
 from provisioning.mosquitto import Listener, broker_conf
@@ -52,6 +52,7 @@ def hub(province: Province) -> Planned:
         roster=str(roster_file(province.folder)),
         key=str(folder / "hub.pem"),
         store=f"sqlite:///{folder / 'hub.db'}",
+        beacon_s=2,  # loopback costs nothing, and a newcomer waits
         broker=BrokerConfig(LOOPBACK, province.broker_port),
         http=HttpConfig(
             host=LOOPBACK,
