@@ -258,6 +258,8 @@ def _rows_left(path: Path) -> int:
     database = sqlite3.connect(path)
     try:
         for seq, body in database.execute("select seq, body from entry"):
+            if not isinstance(body, bytes):
+                continue
             try:
                 entry = msgspec.json.decode(body, type=Entry)
                 right += entry.seq == seq and _is_press(entry, seq)
