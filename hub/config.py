@@ -49,7 +49,9 @@ class KeepConfig(Struct, frozen=True, forbid_unknown_fields=True):
 class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One hub. `store` is a SQLAlchemy URL; several hubs may share one PostgreSQL store.
 
-    `silent_after_s`: an agent not heard for so long is silent, whatever it said last.
+    `beacon_s`: how often the hub says that it is there. Each costs a commune's line 350 bytes, 3 MiB a day at 10 s, and
+    a device waits up to one interval before it sends what it holds. `silent_after_s`: an agent not heard for so long is
+    silent, whatever it said last.
     """
 
     id: DeviceId = "hub"
@@ -60,7 +62,7 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpConfig = HttpConfig()
     remote_write: RemoteWriteConfig | None = None
     keep: KeepConfig = KeepConfig()
-    beacon_s: Annotated[int, Meta(ge=1, le=60)] = 5
+    beacon_s: Annotated[int, Meta(ge=1, le=60)] = 10
     silent_after_s: Annotated[int, Meta(ge=5, le=86_400)] = 90
 
 

@@ -46,7 +46,9 @@ def write_roster(path: Path, *senders: Sender) -> None:
 class HubProcess:
     """`start` returns once it serves; its log stands in `log`."""
 
-    def __init__(self, folder: Path, broker: BrokerConfig, store: str, *senders: Sender, more: str = "") -> None:
+    def __init__(
+        self, folder: Path, broker: BrokerConfig, store: str, *senders: Sender, more: str = "", beacon_s: int = 1
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.log = folder / "hub.log"
@@ -58,7 +60,8 @@ class HubProcess:
         write_roster(self.roster, *senders)
         self.config = folder / "hub.toml"
         self.config.write_text(
-            f'store = "{store}"\nbeacon_s = 1\n{more}\n[broker]\nhost = "{broker.host}"\nport = {broker.port}\n'
+            f'store = "{store}"\nbeacon_s = {beacon_s}\n{more}\n'
+            f'[broker]\nhost = "{broker.host}"\nport = {broker.port}\n'
             f'[http]\nport = {self.port}\ntoken = "tokens.toml"\n'
         )
         self.process: subprocess.Popen[bytes] | None = None
