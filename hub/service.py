@@ -53,6 +53,16 @@ class _Server(uvicorn.Server):
         yield
 
 
+def token_file(config: HubConfig) -> Path:
+    """Where the API's tokens stand."""
+    return Path(config.http.token)
+
+
+def users_file(config: HubConfig) -> Path:
+    """Where the people stand who may sign in."""
+    return Path(config.http.users) if config.http.users else token_file(config).with_name("users.toml")
+
+
 class Service:
     """One hub. Making it opens the store and raises what is wrong with its files; `run` works until `stop` is set."""
 
@@ -133,10 +143,10 @@ class Service:
         http = self._config.http
         app = create_app(
             database=self._database,
-            users=Path(http.users) if http.users else Path(http.token).with_name("users.toml"),
-            tokens=Path(http.token),
+            users=users_file(self._config),
+            tokens=token_file(self._config),
             metrics=self._metrics.text,
-            sessions=Path(http.token).with_name("sessions.json"),
+            sessions=token_file(self._config).with_name("sessions.json"),
             secure=bool(http.certificate),
             silent_after_s=self._config.silent_after_s,
         )

@@ -6,6 +6,7 @@ where every process list would show it.
 
 import argparse
 import getpass
+import json
 import sys
 from pathlib import Path
 from typing import Final, TextIO
@@ -19,7 +20,6 @@ ROLES: Final = ("ratings-raw",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give `commune province user` its arguments."""
-    parser.add_argument("--users", type=Path, required=True, metavar="FILE", help="the users file of the hub")
     actions = parser.add_subparsers(dest="action", required=True)
     add = actions.add_parser("add", help="add a person, or give one a new password and roles")
     add.add_argument("name", help="what is typed at sign-in: a-z, 0-9 and . _ -")
@@ -30,25 +30,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="who there is")
 
 
-def run(arguments: argparse.Namespace, *, out: TextIO = sys.stdout) -> int:
-    """Do it; `WrongInputError` says what will not do."""
+def run(arguments: argparse.Namespace, file: Path, *, out: TextIO | None = None) -> int:
+    """Do it on the users file; `WrongInputError` says what will not do."""
+    out = out or sys.stdout
     match arguments.action:
         case "add":
             fresh = put_user(
-                arguments.users,
+                file,
                 name=arguments.name,
                 password=_ask_password(),
                 shown=arguments.shown,
                 roles=list(arguments.role),
             )
-            print(f"{'added' if fresh else 'changed'}: {arguments.name}", file=out)
+            _tell(arguments, "added" if fresh else "changed", out)
         case "remove":
-            drop_user(arguments.users, arguments.name)
-            print(f"removed: {arguments.name}", file=out)
+            drop_user(file, arguments.name)
+            _tell(arguments, "removed", out)
         case _:
-            for user in sorted(Users(arguments.users).all().values(), key=lambda user: user.name):
-                print(f"{user.name}\t{user.shown}\t{' '.join(user.roles)}", file=out)
+            people = sorted(Users(file).all().values(), key=lambda user: user.name)
+            rows = [{"name": user.name, "shown": user.shown, "roles": user.roles} for user in people]
+            lines = [f"{user.name}\t{user.shown}\t{' '.join(user.roles)}\n" for user in people]
+            out.write(json.dumps(rows, ensure_ascii=False) + "\n" if arguments.json else "".join(lines))
     return 0
+
+
+def _tell(arguments: argparse.Namespace, what: str, out: TextIO) -> None:
+    print(json.dumps({what: arguments.name}) if arguments.json else f"{what}: {arguments.name}", file=out)
 
 
 def _ask_password() -> str:

@@ -56,6 +56,11 @@ SUB_COMMANDS: Final[dict[str, SubCommand]] = {
         "trung tâm của tỉnh: nhận, lưu và hiển thị dữ liệu của các xã",
         "the province: takes in, stores and shows what the communes send",
     ),
+    "province": SubCommand(
+        "provisioning.province:main",
+        "người dùng và mã truy cập của tỉnh",
+        "the province's people and tokens",
+    ),
 }
 
 _HELP: Final = ("-h", "--help", "help")

@@ -101,7 +101,7 @@ def issue(path: Path, *, name: str, scopes: list[str]) -> str:
     if not _NAME.fullmatch(name):
         raise WrongInputError(f"token name {name!r}: 1 to 48 of a-z, 0-9 and . _ - are wanted")
     text = PREFIX + secrets.token_urlsafe(32)
-    kept = {token.name: token for token in _read(path)}
+    kept = {token.name: token for token in read(path)}
     kept[name] = Token(name, _digest(text), [scope for scope in get_args(Scope) if scope in scopes])
     _write(path, kept)
     return text
@@ -109,13 +109,14 @@ def issue(path: Path, *, name: str, scopes: list[str]) -> str:
 
 def drop(path: Path, name: str) -> None:
     """End a token; `WrongInputError` when there is none of that name."""
-    kept = {token.name: token for token in _read(path)}
+    kept = {token.name: token for token in read(path)}
     if kept.pop(name, None) is None:
         raise WrongInputError(f"no token {name!r} in {path}; there are: {', '.join(sorted(kept)) or 'none'}")
     _write(path, kept)
 
 
-def _read(path: Path) -> list[Token]:
+def read(path: Path) -> list[Token]:
+    """The tokens of a file, none where there is no file; `bus.config.ConfigError` where it does not parse."""
     return config.load(path, TokensTable).token if path.exists() else []
 
 

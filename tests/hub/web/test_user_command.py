@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -11,30 +12,34 @@ from hub import users
 from web.users import Users
 
 
-def _run(*argv: str) -> str:
+def _run(file: Path, *argv: str) -> str:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
     users.add_arguments(parser)
     out = io.StringIO()
-    assert users.run(parser.parse_args(argv), out=out) == 0
+    assert users.run(parser.parse_args(argv), file, out=out) == 0
     return out.getvalue()
 
 
 def test_add_list_and_remove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = str(tmp_path / "users.toml")
+    file = tmp_path / "users.toml"
     monkeypatch.setattr("sys.stdin", io.StringIO("mot-hai-ba-bon-nam\n"))
-    added = _run("--users", file, "add", "an", "--shown", "Nguyễn Văn An", "--role", "ratings-raw")
+    added = _run(file, "add", "an", "--shown", "Nguyễn Văn An", "--role", "ratings-raw")
     assert added == "added: an\n"
-    assert _run("--users", file, "list") == "an\tNguyễn Văn An\tratings-raw\n"
-    assert Users(Path(file)).check("an", "mot-hai-ba-bon-nam") is not None
-    assert _run("--users", file, "remove", "an") == "removed: an\n"
-    assert _run("--users", file, "list") == ""
+    assert _run(file, "list") == "an\tNguyễn Văn An\tratings-raw\n"
+    assert json.loads(_run(file, "--json", "list")) == [
+        {"name": "an", "shown": "Nguyễn Văn An", "roles": ["ratings-raw"]}
+    ]
+    assert Users(file).check("an", "mot-hai-ba-bon-nam") is not None
+    assert _run(file, "remove", "an") == "removed: an\n"
+    assert _run(file, "list") == ""
 
 
 def test_a_short_password_adds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "users.toml"
     monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
     with pytest.raises(WrongInputError, match="at least 10"):
-        _run("--users", str(file), "add", "an")
+        _run(file, "add", "an")
     assert not file.exists()
 
 
@@ -43,4 +48,4 @@ def test_two_passwords_that_differ_change_nothing(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))
     monkeypatch.setattr("sys.stdin", type("Terminal", (io.StringIO,), {"isatty": lambda self: True})())
     with pytest.raises(WrongInputError, match="differ"):
-        _run("--users", str(tmp_path / "users.toml"), "add", "an")
+        _run(tmp_path / "users.toml", "add", "an")
