@@ -68,9 +68,13 @@ async def _carrier(lab: Lab, cuts: int) -> list[Row]:
     carrier_lost = asyncio.Event()
     recorded_ms: list[float] = []
     seen_ms: list[float] = []
-    with tempfile.TemporaryDirectory() as folder, _far_end(lab) as switch, _Bell() as bell:
-        timekeeper = Timekeeper(Path(folder))
-        journal = Journal(Path(folder, "journal"), stamp=timekeeper.now, config=JournalConfig())
+    heard_ms: list[float] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.closing(_journal(Path(folder))) as journal,
+        _far_end(lab) as switch,
+        _Bell() as bell,
+    ):
         cut_ns = 0
 
         def take(state: NetworkState) -> None:
@@ -82,25 +86,24 @@ async def _carrier(lab: Lab, cuts: int) -> list[Row]:
             for _ in range(cuts):
                 await asyncio.sleep(_GAP_S)
                 carrier_lost.clear()
-                bell.rung_ns.clear()
+                bell.await_next()
                 cut_ns = time.monotonic_ns()
                 switch(False)
                 async with asyncio.timeout(10):
                     await carrier_lost.wait()
                     await journal.record(EventNoted(event="port-down", subject="up0"))
                 recorded_ms.append((time.monotonic_ns() - cut_ns) / 1e6)
-                bell.heard_ms.append((bell.rung_ns[0] - cut_ns) / 1e6)
+                heard_ms.append((await asyncio.to_thread(bell.first_ns) - cut_ns) / 1e6)
                 cut_ns = 0
                 await asyncio.sleep(_GAP_S)
                 switch(True)
-        await asyncio.to_thread(journal.close)
     return [
         Row(
             f"carrier loss to record on disk, p99 of {cuts}",
             _p99(recorded_ms),
             "ms",
             "bare netlink socket, p99",
-            _p99(bell.heard_ms),
+            _p99(heard_ms),
             (Bound("value", at_most=50),),
         ),
         Row("carrier loss to network state, median", statistics.median(seen_ms), "ms"),
@@ -189,6 +192,10 @@ async def _false_downs(lab: Lab, seconds: float) -> list[Row]:
     ]
 
 
+def _journal(folder: Path) -> Journal:
+    return Journal(folder / "journal", stamp=Timekeeper(folder).now, config=JournalConfig())
+
+
 def _names() -> list[str]:
     return [f"t{index}" for index in range(_TARGETS)]
 
@@ -231,8 +238,8 @@ class _Bell:
     """A bare netlink socket in a thread of its own: when did the kernel's message come?"""
 
     def __init__(self) -> None:
-        self.rung_ns: list[int] = []
-        self.heard_ms: list[float] = []
+        self._first_ns = 0
+        self._rung = threading.Event()
         self._doorbell = Doorbell()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen)
@@ -246,12 +253,25 @@ class _Bell:
         self._thread.join()
         self._doorbell.close()
 
+    def await_next(self) -> None:
+        """Forget what has rung."""
+        self._rung.clear()
+
+    def first_ns(self) -> int:
+        """When it first rang since then; waits for it."""
+        if not self._rung.wait(10):
+            raise TimeoutError("the kernel told nothing")
+        return self._first_ns
+
     def _listen(self) -> None:
 
         while not self._stop.is_set():
             if select.select([self._doorbell], [], [], 0.2)[0]:
-                self.rung_ns.append(time.monotonic_ns())
+                now_ns = time.monotonic_ns()
                 self._doorbell.drain()
+                if not self._rung.is_set():
+                    self._first_ns = now_ns
+                    self._rung.set()
 
 
 @contextlib.asynccontextmanager
