@@ -23,6 +23,8 @@ from bus.entries import (
     OutageClosed,
     OutageOpened,
     PresenceChanged,
+    RatingPressed,
+    RatingReason,
     Sentence,
     TargetMinute,
     kind_of,
@@ -192,10 +194,25 @@ def seed(database: Database, *, now_ms: int | None = None, minutes: int = 60, na
             part.write(JournalOpened("new"), clock[0] - minutes * MINUTE_MS)
             part.write(EventNoted("started", subject=suffix), clock[0] - minutes * MINUTE_MS)
             lost = [Lost(3, 9, "damaged")] if index == 8 and suffix == "kiosk-1" else []
+            if suffix == "kiosk-1" and not lost:
+                _presses(part, index, clock[0] - minutes * MINUTE_MS)
             if not (index == 5 and suffix == "speaker-1"):
-                store.ingest([part.batch(head=9 if lost else 2, lost=lost)])
+                store.ingest([part.batch(head=9 if lost else part.seq, lost=lost)])
     clock[0] = now_ms
     return store
+
+
+def _presses(kiosk: Box, index: int, from_ms: int) -> None:
+    """A few citizens of the morning; one of them thinks again, and one press looks like a child's."""
+    for number in range(3 + index % 4):
+        press = f"p{index}/{index:08x}/{number + 1}"
+        replaces = f"p{index}/{index:08x}/{number}" if number == 2 else ""
+        flags = ["burst"] if number == 1 else []
+        level = 1 + (index + number) % 5
+        pressed = RatingPressed(press, "panel", level, 5, 200, "cua-1", "CB01", replaces=replaces, flags=flags)
+        kiosk.write(pressed, from_ms + number * 61_000)
+        if level >= 4:
+            kiosk.write(RatingReason(press, "waiting", "cua-1"), from_ms + number * 61_000 + 4_000)
 
 
 def _live(box: Box, index: int, now_ms: int, minutes: int, fault: Fault | None) -> None:
