@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from agent.observations import Health, NetworkState, OpticalPower, ProbeResult, SwitchPort, UpsState
 
 Held = TypeVar("Held")
+Light = tuple[OpticalPower, float | None, float | None]  # with its threshold in dBm, and the days left
 
 
 class Metrics(Collector):
@@ -29,7 +30,7 @@ class Metrics(Collector):
         self._results: dict[str, ProbeResult] = {}
         self._network: NetworkState | None = None
         self._health: Health | None = None
-        self._optical: dict[str, OpticalPower] = {}
+        self._optical: dict[str, Light] = {}
         self._switch_ports: dict[str, SwitchPort] = {}
         self._ups: UpsState | None = None
         self._probes = Counter("commune_probe_bursts", "Probes done.", ["target"], registry=self.registry)
@@ -56,9 +57,16 @@ class Metrics(Collector):
         """The box's health as it is now."""
         self._health = health
 
-    def take_optical(self, name: str, power: OpticalPower | None) -> None:
-        """Light at a receiver; None takes it away."""
-        _keep(self._optical, name, power)
+    def take_optical(
+        self,
+        name: str,
+        power: OpticalPower | None,
+        *,
+        threshold_dbm: float | None = None,
+        days_left: float | None = None,
+    ) -> None:
+        """Light at a receiver, below what it is lost, and in how many days it will be; None takes it away."""
+        _keep(self._optical, name, None if power is None else (power, threshold_dbm, days_left))
 
     def take_switch_port(self, name: str, port: SwitchPort | None) -> None:
         """A port of a switch; None takes it away."""
@@ -233,12 +241,16 @@ def _of_health(health: Health) -> Iterable[Metric]:
     yield from _gauge("commune_process_cpu_ratio", "Processors that our processes use.", ("name", "pid"), rows)
 
 
-def _of_light(held: dict[str, OpticalPower]) -> Iterable[Metric]:
+def _of_light(held: dict[str, Light]) -> Iterable[Metric]:
     by = ("receiver",)
-    rows: Rows = [((name,), light.received_dbm) for name, light in held.items()]
+    rows: Rows = [((name,), light.received_dbm) for name, (light, _, _) in held.items()]
     yield from _gauge("commune_optical_received_dbm", "Light received.", by, rows)
-    rows = [((name,), light.sent_dbm) for name, light in held.items()]
+    rows = [((name,), light.sent_dbm) for name, (light, _, _) in held.items()]
     yield from _gauge("commune_optical_sent_dbm", "Light sent.", by, rows)
+    rows = [((name,), threshold_dbm) for name, (_, threshold_dbm, _) in held.items()]
+    yield from _gauge("commune_optical_threshold_dbm", "Light below which the line is lost.", by, rows)
+    rows = [((name,), None if days is None else days * 86_400) for name, (_, _, days) in held.items()]
+    yield from _gauge("commune_optical_left_seconds", "Until light that falls is too little.", by, rows)
 
 
 def _of_switch(held: dict[str, SwitchPort]) -> Iterable[Metric]:

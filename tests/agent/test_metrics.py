@@ -62,7 +62,7 @@ def filled() -> Metrics:
     metrics.take_result(WEB)
     metrics.take_health(HEALTH)
     metrics.take_network(NETWORK)
-    metrics.take_optical("wan", OpticalPower("10.0.0.1", -23.5, sent_dbm=2.0))
+    metrics.take_optical("wan", OpticalPower("10.0.0.1", -23.5, sent_dbm=2.0), threshold_dbm=-27, days_left=40)
     metrics.take_switch_port("uplink", SwitchPort("10.0.0.2:1", up=True, speed_mbit=1000, in_errors=3))
     metrics.take_ups(
         UpsState("office", "OL", on_mains=True, battery_low=False, battery_pct=87, runtime_s=1260, load_pct=23)
@@ -101,6 +101,8 @@ def test_prometheus_own_linter_finds_nothing() -> None:
         'commune_device_written_bytes_total{device="mmcblk0"} 4096.0',
         'commune_process_memory_bytes{name="commune agent",pid="7"} 3e+07',
         'commune_optical_received_dbm{receiver="wan"} -23.5',
+        'commune_optical_threshold_dbm{receiver="wan"} -27.0',
+        'commune_optical_left_seconds{receiver="wan"} 3.456e+06',
         'commune_switch_port_errors_total{port="uplink"} 3.0',
         'commune_ups_battery_charge_ratio{ups="office"} 0.87',
         'commune_diagnosis_info{cause="fibre",subject="vnpt"} 1.0',
