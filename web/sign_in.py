@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 import anyio
 from starlette.exceptions import HTTPException
@@ -164,7 +164,7 @@ class SignIn:
 
     async def _read_form(self, request: Request, cookie: str) -> dict[str, str]:
         origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
             raise HTTPException(403)
         body = await _read_body(request)
         try:
