@@ -142,6 +142,7 @@ def _key_lines(text: str) -> dict[Key, int]:
                     counts[table] = counts.get(table, -1) + 1
                 if table in counts:
                     table = (*table, counts[table])
+                lines.setdefault(table, number)
             lines.setdefault(table, number)
         elif assignment := _ASSIGNMENT.match(line):
             key = (*table, *(part.strip("\"'") for part in assignment[1].split(".")))

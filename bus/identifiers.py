@@ -13,8 +13,9 @@ import msgspec
 
 from bus.errors import WrongInputError
 
-NAME_PATTERN: Final = r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$"
-EPOCH_PATTERN: Final = r"^[0-9a-f]{16}$"
+# Python's `$` alone would let a newline stand at the end; JSON Schema's regular expressions have no `\\Z`.
+NAME_PATTERN: Final = r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$(?!\n)"
+EPOCH_PATTERN: Final = r"^[0-9a-f]{16}$(?!\n)"
 
 _NAME_META: Final = msgspec.Meta(pattern=NAME_PATTERN, description="lower-case letters, digits and hyphens, 48 at most")
 SiteId = Annotated[str, _NAME_META]
