@@ -31,7 +31,7 @@ class Stored:
 
 
 def journal_digests(directory: Path) -> dict[Place, bytes]:
-    """Every entry still in a journal, by place. Opening one writes nothing."""
+    """Every entry still in a journal, by place, oldest epoch first. Opening one writes nothing."""
     return {place: hashlib.sha256(entry).digest() for place, entry in journal_entries(directory).items()}
 
 
@@ -79,17 +79,17 @@ def set_aside(store: Path) -> int:
 def assert_exact(held: dict[Place, bytes], rows: list[Stored], *, whose: str, unsent: bool = False) -> None:
     """The hub holds what the journal holds: all of it, each once, the same bytes, and nothing else of its epochs.
 
-    With `unsent`, the newest entries of a stream may not have been sent yet; a hole may not be.
+    With `unsent`, the end of the newest epoch may not have been sent yet; a hole may not be.
     """
     twice = [place for place, times in Counter(row.place for row in rows).items() if times > 1]
     assert twice == [], f"{whose}: stored twice"
     at_hub = {row.place: row.digest for row in rows}
     lost = sorted(held.keys() - at_hub.keys())
     if unsent:
-        newest = {(epoch, klass): seq for epoch, klass, seq in sorted(at_hub)}
-        lost = [(epoch, klass, seq) for epoch, klass, seq in lost if seq < newest.get((epoch, klass), 0)]
+        newest, heads = list(held)[-1][0], {place[:2]: place[2] for place in sorted(at_hub)}
+        lost = [place for place in lost if place[0] != newest or place[2] < heads.get(place[:2], 0)]
     assert lost == [], f"{whose}: {len(lost)} entries of the journal are not at the hub"
-    other = [place for place, digest in held.items() if at_hub[place] != digest]
+    other = [place for place, digest in held.items() if at_hub.get(place, digest) != digest]
     assert other == [], f"{whose}: other bytes at the hub"
     epochs = {(epoch, klass) for epoch, klass, _ in held}
     invented = [place for place in at_hub if place[:2] in epochs and place not in held]

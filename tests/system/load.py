@@ -68,6 +68,7 @@ async def run(folder: Path, port: int, site: str, hub_key: Path, rate: float) ->
 
     courier.start()
     link.start()
+    os.write(out, f"started {os.getpid()}\n".encode())
     try:
         if rate:
             async with asyncio.TaskGroup() as group:
