@@ -6,13 +6,13 @@ what the parts use. Everything here runs in one event loop; nothing needs a lock
 """
 
 import asyncio
-import collections
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
+from bus.driver import Acknowledge, Arrival, Connection, Driver, Publish, Subscribe
 from bus.envelope import Sealed
 from bus.errors import CommuneError, UnavailableError, UntrustedError, WrongInputError
 from bus.logs import fields
@@ -77,65 +77,6 @@ Handler = Callable[[Incoming], Awaitable[None] | None]
 Listener = Callable[[], Awaitable[None] | None]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Publish:
-    """Command: publish. `properties` is the driver's own form of them, `size` the bytes of the packet."""
-
-    topic: str
-    body: bytes
-    properties: Any
-    retain: bool
-    qos: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledge:
-    """Command: acknowledge message `mid`."""
-
-    mid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribe:
-    """Command: subscribe."""
-
-    filter: str
-
-
-Command = Publish | Acknowledge | Subscribe
-
-
-@dataclass(eq=False, slots=True)
-class Arrival:
-    """A message not yet acknowledged; `handlers` are still at work on it."""
-
-    connection: "Connection"
-    mid: int
-    qos: int
-    handlers: int
-
-
-@dataclass(eq=False, slots=True)
-class Connection:
-    """What the event loop knows of one connection. `max_packet_bytes` is the broker's; 0: it sets none."""
-
-    limit: int = 1
-    max_packet_bytes: int = 0
-    in_flight: int = 0
-    waiters: collections.deque[asyncio.Future[None]] = field(default_factory=collections.deque)
-    unacknowledged: dict[Publish, asyncio.Future[int]] = field(default_factory=dict)
-    arrivals: collections.deque[Arrival] = field(default_factory=collections.deque)
-
-    def wake_one(self) -> None:
-        """Let the next caller that waits for a place in the window try again."""
-        while self.waiters:
-            waiter = self.waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
-
-
 @dataclass(eq=False, slots=True)
 class _Subscription:
     filter: str
@@ -146,38 +87,6 @@ class _Subscription:
     def matches(self, topic: str) -> bool:
         shared = self.filter.startswith("$share/")
         return filter_matches(self.filter.split("/", 2)[2] if shared else self.filter, topic)
-
-
-class Driver(Protocol):
-    """Whoever speaks MQTT for a link."""
-
-    client_id: str
-    where: str
-
-    def is_alive(self) -> bool:
-        """It has begun and not ended."""
-
-    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Connect, stay connected, report into `loop`."""
-
-    def prepare(
-        self,
-        topic: str,
-        body: bytes,
-        *,
-        content_type: str,
-        user_properties: Iterable[tuple[str, str]],
-        expiry_s: int | None,
-        retain: bool,
-        qos: int,
-    ) -> Publish:
-        """Make the command; `WrongInputError` for what MQTT cannot say."""
-
-    def do(self, connection: Connection, command: Command) -> None:
-        """Carry out a command, if `connection` still stands then."""
-
-    async def end(self) -> None:
-        """Disconnect and end, in under a second."""
 
 
 class LinkBase:

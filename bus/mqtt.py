@@ -36,19 +36,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bus.backoff import Backoff
 from bus.config import BrokerConfig
+from bus.driver import Acknowledge, Command, Connection, Publish, Subscribe
 from bus.errors import WrongInputError
-from bus.link import (
-    Acknowledge,
-    Command,
-    Connection,
-    Incoming,
-    LinkBase,
-    LinkCounters,
-    Listener,
-    Publish,
-    Subscribe,
-    Will,
-)
+from bus.link import Incoming, LinkBase, LinkCounters, Listener, Will
 from bus.logs import fields
 
 __all__ = ["Backoff", "Incoming", "Link", "LinkCounters", "Will"]

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from bus import topics
 from bus.backoff import Backoff
 from bus.config import BrokerConfig, TlsConfig
 from bus.envelope import Sealed
 from bus.errors import UnavailableError, UntrustedError, WrongInputError
 from bus.mqtt import Incoming, Link, Will
+from provisioning.mosquitto import Bridge
 from tests.broker import Broker
 from tests.bus.certificates import Authority
 
@@ -280,6 +282,35 @@ async def test_the_will_is_published_when_the_client_is_lost_and_not_when_it_say
         await watcher.publish(f"{site}/d/status", b"", retain=True)
     assert (got.topic, got.body, got.content_type) == (f"{site}/d/status", b"gone", "application/x")
     assert got.user_properties == (("sig", "s"),)
+
+
+async def test_a_bridge_carries_properties_and_expiry(tmp_path: Path, site: str) -> None:
+    """What waits for a cut bridge longer than its expiry is gone; the rest arrives whole, signatures and all."""
+    province = Broker(tmp_path / "province")
+    province.start()
+    commune = Broker(tmp_path / "commune", bridge=Bridge(site=site, host=province.host, port=province.port))
+    commune.start()
+    topic = topics.reported(site, "d")
+    inbox: asyncio.Queue[Incoming] = asyncio.Queue()
+    try:
+        async with link(commune) as sender, link(province) as receiver:
+            await ready(sender, receiver)
+            receiver.subscribe(topics.up(site, "d"), inbox.put)
+            async with asyncio.timeout(20):
+                while inbox.empty():  # the bridge comes up when it likes
+                    await sender.publish(topics.up(site, "d"), b"x", user_properties=[("sig", "s")], content_type="t")
+                    await asyncio.sleep(0.1)
+            got = await inbox.get()
+            assert (got.user_properties, got.content_type) == ((("sig", "s"),), "t")
+            await sender.publish(topic, b"short", retain=True, expiry_s=1)
+            await asyncio.sleep(2.2)  # the brokers' own clocks of whole seconds
+            late: asyncio.Queue[Incoming] = asyncio.Queue()
+            receiver.subscribe(topics.reported(site, "+"), late.put)
+            await sender.publish(topics.reported(site, "e"), b"long", retain=True, expiry_s=60)
+            assert (await asyncio.wait_for(late.get(), 10)).body == b"long"
+    finally:
+        commune.stop()
+        province.stop()
 
 
 @pytest.mark.parametrize("case", ["healthy", "killed", "mute", "black hole", "never started"])
