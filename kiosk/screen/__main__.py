@@ -1,0 +1,70 @@
+"""`python -m kiosk.screen --socket PATH`: draws the pictures of a kiosk, and tells it after each that it is alive.
+
+Started by the kiosk (`kiosk.screen_link`), or by hand on another console. When the kiosk is away it waits for it;
+nobody's press depends on this process.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import sys
+
+import msgspec
+
+from kiosk.picture import Picture
+from kiosk.screen.app import KioskScreen
+
+_AGAIN_S = 1.0
+_ALIVE_EVERY_S = 2.0
+_LINE_LIMIT = 256 * 1024
+
+
+def main() -> int:
+    """Draw until ended."""
+    parser = argparse.ArgumentParser(prog="python -m kiosk.screen")
+    parser.add_argument("--socket", required=True)
+    arguments = parser.parse_args()
+    asyncio.run(_live(arguments.socket))
+    return 0
+
+
+async def _live(socket: str) -> None:
+    app = KioskScreen()
+    following = asyncio.create_task(_follow(app, socket), name="kiosk pictures")
+    try:
+        await app.run_async(mouse=False)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def _follow(app: KioskScreen, socket: str) -> None:
+    while True:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError):
+            reader, writer = await asyncio.open_unix_connection(socket, limit=_LINE_LIMIT)
+            telling = asyncio.create_task(_tell_alive(app, writer))
+            try:
+                while line := await reader.readline():
+                    picture = msgspec.json.decode(line, type=Picture)
+                    if app.is_running:
+                        await app.show(picture)
+            finally:
+                telling.cancel()
+                writer.close()
+        await asyncio.sleep(_AGAIN_S)
+
+
+async def _tell_alive(app: KioskScreen, writer: asyncio.StreamWriter) -> None:
+    """Alive means drawing: the word goes through the app's own message loop, so a hung screen stays silent."""
+    while True:
+        if app.is_running:
+            drawn = asyncio.Event()
+            app.call_later(drawn.set)
+            await drawn.wait()
+            writer.write(b"alive\n")
+            await writer.drain()
+        await asyncio.sleep(_ALIVE_EVERY_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
