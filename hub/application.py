@@ -74,7 +74,7 @@ def create_app(
     api = Api(database, Tokens(tokens), now_s, silent_after_s)
     board = Board(database, shown, now_s=now_s, silent_after_s=silent_after_s)
     refusals = _Refusals(shown)
-    return Starlette(
+    app = Starlette(
         routes=[
             *api_routes(api, metrics),
             Route("/static/{name}", static.serve),
@@ -92,6 +92,9 @@ def create_app(
         },
         max_body_size=_MAX_BODY,
     )
+    # Its redirect would be built from the Host header, which is the asker's to choose.
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Refusals:
