@@ -78,6 +78,11 @@ class PanelBench:
             self.unplug()
             self.link.unlink(missing_ok=True)
 
+    @property
+    def state(self) -> simulated.Panel:
+        """The panel's own state, for accounts of what was pressed."""
+        return self._state
+
     def plug(self) -> None:
         """Connect the line and power the panel up."""
         if self._master is not None:
