@@ -29,6 +29,9 @@ LAST_DELAY_S: Final = 10.0
 # A part that stayed up this long has recovered: its next death is a first one again.
 SETTLED_S: Final = 30.0
 
+# What a stage of the end has at the very least.
+LATER_STAGE_S: Final = 0.3
+
 LOG_LIMIT_BYTES: Final = 20 * 1024 * 1024
 
 
@@ -118,9 +121,9 @@ class Supervisor:
         stages = sorted({running.part.stage for running in self._running.values()})
         killed: list[PartKey] = []
         for index, stage in enumerate(stages):
-            # Each stage may use its share of what is left, so that a slow first one cannot starve the last.
-            share_s = (deadline - time.monotonic()) / (len(stages) - index)
-            killed += await self._stop_stage(stage, max(share_s, 0.2))
+            # A slow stage may use all of the time but what the later ones (brokers, which end at once) need at least.
+            later_s = LATER_STAGE_S * (len(stages) - index - 1)
+            killed += await self._stop_stage(stage, max(deadline - time.monotonic() - later_s, LATER_STAGE_S))
         return killed
 
     async def _stop_stage(self, stage: int, limit_s: float) -> list[PartKey]:
