@@ -13,6 +13,7 @@ from agent.causes import Cause
 from agent.ladder import NS_PER_S, Kind, State, View
 
 FLAPS: Final = 3
+_NEAR_SHARE: Final = 0.3
 LIVING_NS: Final = 30 * NS_PER_S  # what flapped and has been down for so long since is plainly down
 
 
@@ -295,6 +296,7 @@ def _proved(board: Board, view: View) -> bool:
 
 
 def _near_loss(board: Board, line: View) -> bool:
-    """At least half of a line's loss happens before it."""
-    nearer = [board.views[need].recent_loss_pct or 0.0 for group in line.rung.needs for need in group]
-    return any(loss >= (line.recent_loss_pct or 0.0) / 2 > 0 for loss in nearer)
+    """A good part of a line's loss happens before it: it is the LAN's, whose own rungs may say so a little later."""
+    near = [view for view in board.views.values() if view.rung.kind in (Kind.SWITCH, Kind.ROUTER)]
+    worst = max((view.loss_pct or 0.0 for view in near if view.state is State.UP), default=0.0)
+    return worst >= (line.loss_pct or 0.0) * _NEAR_SHARE > 0

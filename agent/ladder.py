@@ -181,6 +181,10 @@ def expire(ladder: Ladder, now_ns: int) -> Ladder:
     for rung in ladder.rungs:
         standing = ladder.standings[rung.id]
         seen_ns = max((ladder.tracks[target].seen_ns for target in rung.targets if target in ladder.tracks), default=0)
+        if standing.turns and standing.turns[0] <= now_ns - ladder.pace.flap_window_ns:
+            turns = tuple(at for at in standing.turns if at > now_ns - ladder.pace.flap_window_ns)
+            standing = replace(standing, turns=turns)
+            ladder = _place(ladder, rung, standing)
         if standing.state is not State.UNKNOWN and now_ns - seen_ns > rung.stale_ns:
             ladder = _place(ladder, rung, replace(standing, state=State.UNKNOWN, onset_ns=now_ns, lossy=False))
     return ladder

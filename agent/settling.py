@@ -54,8 +54,9 @@ def settle(
 
 
 def is_ripe(finding: Finding, views: Mapping[str, View], now_ns: int) -> bool:
-    """Whether every witness has been asked since the newest turn, and none is in two minds."""
-    witnesses = [views[name] for name in finding.witnesses if name in views]
+    """Whether every witness, and what is blamed, has been asked since the newest turn, and none is in two minds."""
+    names = dict.fromkeys((*finding.witnesses, finding.subject, *finding.also))
+    witnesses = [views[name] for name in names if name in views]
     if not witnesses:
         return finding.cause is not Cause.FINE
     newest_ns = max(finding.since_ns, *(view.onset_ns for view in witnesses))

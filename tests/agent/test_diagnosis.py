@@ -1,0 +1,241 @@
+"""Judgement as a whole, on a simulated commune: each fault is told as itself, once, whatever the probes' phases."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.diagnosis import PowerView
+from agent.observations import Duplex
+from bus.entries import DiagnosisChanged, EventNoted
+from tests.agent.world import World, network, without
+
+FAULTS = [
+    ({"lan"}, "switch-dead", "switch"),
+    ({"router"}, "router-dead", "router"),
+    ({"vnpt", "viettel", "tslcd"}, "fibre-down", "vnpt"),
+    ({"vnpt", "viettel"}, "internet-down", "vnpt"),
+    ({"vnpt"}, "main-line-down", "vnpt"),
+    ({"viettel"}, "spare-line-down", "viettel"),
+    ({"tslcd"}, "tslcd-down", "tslcd"),
+    ({"dns/1"}, "dns-dead", "dns"),
+    ({"vnpt-web"}, "web-broken", "vnpt-web"),
+    ({"hub"}, "hub-unreachable", "hub"),
+    ({"mot-cua"}, "service-down", "mot-cua"),
+    ({"may-in"}, "lan-host-down", "may-in"),
+]
+FINE = ("fine", "")
+
+
+def started(seed: int = 0, **how: object) -> World:
+    world = World(seed, **how)  # type: ignore[arg-type]
+    world.run(8)
+    assert world.told() == [FINE]
+    return world
+
+
+@pytest.mark.parametrize(("broken", "cause", "subject"), FAULTS, ids=[cause for _, cause, _ in FAULTS])
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 10_000), phase=st.floats(0, 1), lasts=st.floats(6, 20))
+def test_a_fault_and_its_end_are_one_change_each(
+    broken: set[str], cause: str, subject: str, seed: int, phase: float, lasts: float
+) -> None:
+    world = started(seed)
+    world.run(phase)
+    world.broken = broken
+    world.run(lasts)
+    world.broken = set()
+    world.run(15)
+    assert world.told() == [FINE, (cause, subject), FINE]
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), phase=st.floats(0, 1), line=st.sampled_from(["vnpt", "tslcd", "viettel"]))
+def test_silent_upstream_loss_is_told_within_three_seconds(seed: int, phase: float, line: str) -> None:
+    world = started(seed)
+    world.run(phase)
+    world.broken = {line}
+    world.run(3)
+    assert len(world.told()) == 2
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_five_percent_random_loss_is_never_down(seed: int) -> None:
+    world = started(seed)
+    world.loss_pct = {"vnpt": 5.0, "tslcd": 5.0, "lan": 2.0}
+    world.run(300)
+    assert {cause for cause, _ in world.told()} <= {"fine", "line-degraded", "lan-loss"}
+
+
+def test_loss_of_a_line_and_loss_of_the_lan_are_told_apart() -> None:
+    for part, wanted in (("vnpt", ("line-degraded", "vnpt")), ("lan", ("lan-loss", "lan"))):
+        for seed in range(5):
+            world = started(seed)
+            world.loss_pct = {part: 25.0}
+            world.run(20)
+            world.loss_pct = {}
+            world.run(20)
+            assert world.told() == [FINE, wanted, FINE], f"{part}, seed {seed}"
+
+
+def test_without_a_spare_or_tslcd_a_cut_line_is_the_fibre() -> None:
+    world = started(rungs=tuple(without("viettel", "tslcd")))
+    world.broken = {"vnpt", "tslcd"}
+    world.run(8)
+    assert world.told()[1:] == [("fibre-down", "vnpt")]
+
+
+def test_without_neighbours_a_silent_lan_is_laid_at_the_router_with_less_confidence() -> None:
+    world = started(rungs=tuple(without("switch", "may-in")))
+    world.broken = {"lan"}
+    world.run(8)
+    record = world.of(DiagnosisChanged)[-1]
+    assert isinstance(record, DiagnosisChanged)
+    assert (record.cause, record.confidence) == ("router-dead", 0.6)
+
+
+def test_a_pulled_cable_is_told_at_once_and_the_rest_is_silent() -> None:
+    world = started()
+    world.broken = {"lan"}
+    world.take(network(world.now_ns, carrier=False))
+    assert world.told()[-1] == ("cable-unplugged", "lan0")
+    world.run(20)
+    world.broken = set()
+    world.take(network(world.now_ns))
+    world.run(8)
+    assert world.told() == [FINE, ("cable-unplugged", "lan0"), FINE]
+    events = [record.event for record in world.of(EventNoted) if isinstance(record, EventNoted)]
+    assert events == ["carrier-lost", "carrier-back"]
+
+
+def test_port_that_is_gone() -> None:
+    world = started()
+    world.take(replace(network(world.now_ns), ports={}))
+    assert world.told()[-1] == ("port-missing", "lan0")
+
+
+def test_flapping_port_then_plainly_out() -> None:
+    world = started()
+    for _ in range(3):
+        world.take(network(world.now_ns, carrier=False))
+        world.run(0.3)
+        world.take(network(world.now_ns, carrier=True))
+        world.run(0.3)
+    assert world.told()[1:] == [("cable-unplugged", "lan0"), ("port-flapping", "lan0")]
+    world.broken = {"lan"}
+    world.take(network(world.now_ns, carrier=False))
+    world.run(40)
+    assert world.told()[-1] == ("cable-unplugged", "lan0")
+
+
+def test_flapping_line() -> None:
+    world = started()
+    for _ in range(3):
+        world.broken = {"vnpt"}
+        world.run(5)
+        world.broken = set()
+        world.run(5)
+    assert world.told()[-1] == ("line-flapping", "vnpt")
+    world.run(70)
+    assert world.told()[-1] == FINE
+
+
+def test_no_address_no_route_and_a_wrong_one() -> None:
+    world = started()
+    world.broken = {"lan"}
+    world.take(network(world.now_ns, addresses=()))
+    world.run(8)
+    world.broken = set()
+    world.take(network(world.now_ns))
+    world.run(8)
+    world.broken = {"vnpt", "viettel", "tslcd"}
+    world.take(network(world.now_ns, gateway=None))
+    world.run(8)
+    world.take(network(world.now_ns, gateway="10.0.0.99"))
+    world.run(8)
+    assert world.told()[1:] == [("no-address", "lan0"), FINE, ("no-route", "lan0"), ("wrong-route", "lan0")]
+
+
+def test_another_router_that_works_is_no_fault() -> None:
+    world = started()
+    world.take(network(world.now_ns, gateway="10.0.0.99"))
+    world.run(10)
+    assert world.told() == [FINE]
+
+
+def test_reasons_of_a_service() -> None:
+    for reason, cause in (("expired-certificate", "certificate-expired"), ("bad-certificate", "certificate-bad")):
+        world = started()
+        world.broken, world.reasons = {"ky-so"}, {"ky-so": reason}
+        world.run(8)
+        assert world.told()[1:] == [(cause, "ky-so")]
+
+
+def test_speed_fell_and_half_duplex() -> None:
+    world = started()
+    world.take(network(world.now_ns, speed_mbit=100))
+    world.run(12)
+    assert world.told()[1:] == [("speed-fell", "lan0")]
+    world.take(network(world.now_ns, duplex=Duplex.HALF))
+    world.run(1)
+    world.take(network(world.now_ns))
+    world.run(8)
+    assert world.told()[1:] == [("speed-fell", "lan0"), FINE]
+
+
+def test_mains_come_first_whatever_else_is_down() -> None:
+    world = started()
+    world.state = replace(world.state, power=PowerView(on_battery=True, minutes_left=20))
+    world.broken = {"router"}
+    world.run(8)
+    assert world.told()[1:] == [("on-battery", "")]
+
+
+def test_warnings_are_told_only_when_nothing_is_wrong() -> None:
+    world = started()
+    world.state = replace(world.state, light_low={"vnpt": -27.5}, ending={"ky-so": 5.0}, recording=False)
+    world.run(6)
+    assert world.told()[-1] == ("light-low", "vnpt")
+    world.state = replace(world.state, light_low={})
+    world.run(6)
+    assert world.told()[-1] == ("recording-broken", "")
+    world.state = replace(world.state, recording=True)
+    world.run(6)
+    assert world.told()[-1] == ("certificate-ending", "ky-so")
+
+
+def test_no_probe_ends_is_no_data_and_never_fine() -> None:
+    world = started()
+    world.due.clear()
+    world.run(25)
+    assert world.told()[-1] == ("no-data", "")
+
+
+def test_hosts_that_are_off_at_night_are_no_fault() -> None:
+    world = started()
+    world.state = replace(world.state, layout=replace(world.state.layout, part_time=frozenset({"may-in"})))
+    world.broken = {"may-in"}
+    world.run(10)
+    assert world.told() == [FINE]
+
+
+def test_a_dead_anchor_is_not_a_dead_line_nor_a_lossy_one() -> None:
+    world = started()
+    world.broken = {"vnpt/2"}
+    world.run(150)
+    assert world.told() == [FINE]
+    world.broken = {"vnpt/2", "vnpt"}
+    world.run(5)
+    assert world.told()[-1] == ("main-line-down", "vnpt")
+
+
+def test_uplink_in_use_follows_what_works() -> None:
+    world = started()
+    world.broken = {"vnpt"}
+    world.run(6)
+    record = world.of(DiagnosisChanged)[-1]
+    assert isinstance(record, DiagnosisChanged)
+    assert record.uplink == "viettel"
+    assert any(line.startswith("vnpt down timeout") for line in record.evidence)
