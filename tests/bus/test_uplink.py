@@ -450,3 +450,14 @@ def test_no_batch_is_longer_than_it_may_be(data: st.DataObject) -> None:
     world.connect()
     world.run_until(12_000)
     assert all(1 <= send.last - send.first + 1 <= MAX_ENTRIES for send in world.sends)
+
+
+def test_a_backlog_of_ten_million_takes_no_more_memory_than_a_small_one() -> None:
+    world = World()
+    world.preload(KEYS[0], 10_000_000)
+    world.connect()
+    world.run_until(20_000)
+    assert world.core.waiting > 9_000_000
+    streams = world.core._streams.values()
+    assert sum(len(stream.flights) for stream in streams) <= CEILING_BYTES // BATCH_FLOOR_BYTES
+    assert sum(len(stream.stored) + len(stream.gone) + len(stream.resent) for stream in streams) <= 8
