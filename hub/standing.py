@@ -1,7 +1,8 @@
 """How a commune stands, in one sentence: pure, from the last facts the hub has and the time now.
 
 No data is a state of its own and comes first: whatever a silent commune said last, nobody knows how it is now. After it
-a diagnosed fault, then a device that should be there and is not; only what is heard, diagnosed and complete is fine.
+a diagnosed fault, then what should be seen to while the counters go on (a spare line, a printer, a device that is not
+there); only what is heard, diagnosed and complete is fine.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +13,11 @@ from bus.entries import Sentence
 from bus.texts import msgid, say
 
 FINE_CAUSE: Final = "fine"
+NO_DATA_CAUSE: Final = "no-data"
+# What somebody should see to, while the counters go on.
+MINOR_CAUSES: Final = frozenset(
+    {"spare-line-down", "lan-host-down", "speed-fell", "light-low", "certificate-ending", "line-degraded", "lan-loss"}
+)
 # A box whose clock is wrong may date a fault anywhere: such a date is not shown.
 _BEFORE_US_MS: Final = 1_577_836_800_000  # 2020-01-01
 _AHEAD_MS: Final = 5 * 60_000
@@ -84,6 +90,10 @@ def stand(facts: Facts, *, now_ms: int, silent_after_s: int) -> Standing:
         says = say(msgid("The box is heard, but has not said yet how its links are."))
         return Standing(facts, State.SILENT, says, say(msgid("Wait a minute. If this stays, look at the agent's log.")))
     since_ms = believable(diagnosed.since_ms, now_ms=now_ms)
+    if diagnosed.cause == NO_DATA_CAUSE:
+        return Standing(facts, State.SILENT, diagnosed.says, diagnosed.do, since_ms)
+    if diagnosed.cause in MINOR_CAUSES:
+        return Standing(facts, State.ATTENTION, diagnosed.says, diagnosed.do, since_ms)
     if diagnosed.cause != FINE_CAUSE:
         return Standing(facts, State.FAULT, diagnosed.says, diagnosed.do, since_ms)
     if facts.absent:

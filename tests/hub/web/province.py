@@ -70,7 +70,7 @@ class Fault:
 
 
 FIBRE = Fault(
-    "line-down",
+    "fibre-down",
     "internet",
     Sentence(
         vi="Cáp quang Internet VNPT đứt ở phía nhà mạng; mạng TSLCD vẫn tốt.",
@@ -84,7 +84,7 @@ FIBRE = Fault(
     ("router: up", "internet: 3 of 3 anchors silent since 09:14", "tslcd: up, 4 ms"),
 )
 SWITCH = Fault(
-    "switch-down",
+    "switch-dead",
     "switch",
     Sentence(
         vi="Bộ chuyển mạch (switch) của xã không trả lời.",
@@ -97,7 +97,7 @@ SWITCH = Fault(
     12,
 )
 DNS = Fault(
-    "dns-down",
+    "dns-dead",
     "dns",
     Sentence(
         vi="Máy chủ tên miền (DNS) không trả lời; đường truyền vẫn thông.", en="DNS does not answer; lines are up."
@@ -226,9 +226,9 @@ def _live(box: Box, index: int, now_ms: int, minutes: int, fault: Fault | None) 
     if index % 3 == 1:
         began = start_ms + 7 * MINUTE_MS
         ended = began + (4 + index) * MINUTE_MS
-        box.write(OutageOpened(f"o{index}", "internet", "line-down", began, "VNPT", ["internet: silent"]), began)
+        box.write(OutageOpened(f"o{index}", "internet", "fibre-down", began, "VNPT", ["internet: silent"]), began)
         box.write(
-            OutageClosed(f"o{index}", "internet", "line-down", began, ended, index * 20_000, "VNPT", ["internet: up"]),
+            OutageClosed(f"o{index}", "internet", "fibre-down", began, ended, index * 20_000, "VNPT", ["internet: up"]),
             ended,
         )
     for number in range(minutes):

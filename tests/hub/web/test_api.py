@@ -73,7 +73,7 @@ async def test_outages_open_and_closed_with_what_nobody_watched(hub: Hub) -> Non
         outages = await _items(program, "outages", limit=1000)
         assert [one["started_at"] for one in outages] == sorted(one["started_at"] for one in outages)
         (still,) = await _items(program, "outages", state="open")
-        assert (still["id"], still["ended_at"], still["cause"]) == ("s0001-agent/f0", None, "line-down")
+        assert (still["id"], still["ended_at"], still["cause"]) == ("s0001-agent/f0", None, "fibre-down")
         (closed,) = await _items(program, "outages", site="s0005", state="closed")
         assert closed["unwatched_s"] == 80.0
         after = await _items(program, "outages", from_="2026-11-24T10:05:00Z")
@@ -145,7 +145,7 @@ async def test_pages_stay_put_while_rows_come_in(own_hub: Hub) -> None:
         box = province.Box(province.roster(), "s0012-agent", "f" * 16)
         box.write(JournalOpened("new"), NOW_MS)
         for number, started in ((1, 1_700_000_000_000), (2, NOW_MS - 1000)):  # one before the cursor, one behind it
-            box.write(OutageOpened(f"new{number}", "tslcd", "line-down", started), NOW_MS)
+            box.write(OutageOpened(f"new{number}", "tslcd", "fibre-down", started), NOW_MS)
         own_hub.store.ingest([box.batch()])
         rest = await _items(program, "outages", limit=1000, after=first["next"])
         seen = [one["id"] for one in first["items"] + rest]

@@ -1,13 +1,36 @@
 """How a commune stands: tables over facts, no store."""
 
+from dataclasses import replace
+
 import pytest
 
+from agent.causes import Cause
 from bus.entries import Sentence
-from hub.standing import Absent, Diagnosed, Facts, State, by_urgency, stand
+from hub.pages import words
+from hub.standing import (
+    FINE_CAUSE,
+    MINOR_CAUSES,
+    NO_DATA_CAUSE,
+    Absent,
+    Diagnosed,
+    Facts,
+    State,
+    by_urgency,
+    stand,
+)
 
 NOW = 1_795_514_700_000
 FINE = Diagnosed("fine", Sentence("ổn", "fine"), Sentence("", ""), NOW - 9_000_000, NOW - 9_000_000)
-BROKEN = Diagnosed("line-down", Sentence("đứt", "broken"), Sentence("gọi", "call"), NOW - 60_000, NOW - 58_000)
+BROKEN = Diagnosed("fibre-down", Sentence("đứt", "broken"), Sentence("gọi", "call"), NOW - 60_000, NOW - 58_000)
+
+UNSEEN = replace(BROKEN, cause="no-data")
+PRINTER = replace(BROKEN, cause="lan-host-down")
+
+
+def test_every_cause_of_the_agent_has_its_word_and_its_look() -> None:
+    assert set(Cause) == set(words.CAUSES)
+    assert set(Cause) >= MINOR_CAUSES | {FINE_CAUSE, NO_DATA_CAUSE}
+    assert {words.look_of(cause) for cause in Cause} == {"fine", "silent", "attention", "fault"}
 
 
 def _stand(**facts: object) -> tuple[State, int | None]:
@@ -23,6 +46,8 @@ def _stand(**facts: object) -> tuple[State, int | None]:
         ({"seen_ms": NOW - 90_000, "diagnosed": FINE}, State.FINE, NOW - 9_000_000),
         ({"seen_ms": NOW, "diagnosed": None}, State.SILENT, None),
         ({"seen_ms": NOW, "diagnosed": BROKEN}, State.FAULT, NOW - 60_000),
+        ({"seen_ms": NOW, "diagnosed": UNSEEN}, State.SILENT, NOW - 60_000),
+        ({"seen_ms": NOW, "diagnosed": PRINTER}, State.ATTENTION, NOW - 60_000),
         ({"seen_ms": NOW, "diagnosed": FINE, "absent": (Absent("k", "kiosk", NOW - 5),)}, State.ATTENTION, NOW - 5),
         ({"seen_ms": NOW, "diagnosed": BROKEN, "absent": (Absent("k", "kiosk", 5),)}, State.FAULT, NOW - 60_000),
     ],
@@ -33,7 +58,7 @@ def test_states(facts: dict[str, object], state: State, since_ms: int | None) ->
 
 @pytest.mark.parametrize("since_ms", [0, 86_400_000, NOW + 3_600_000, 10**17, -5])
 def test_a_date_from_a_wrong_clock_is_not_shown(since_ms: int) -> None:
-    wrong = Diagnosed("line-down", BROKEN.says, BROKEN.do, since_ms, NOW)
+    wrong = Diagnosed("fibre-down", BROKEN.says, BROKEN.do, since_ms, NOW)
     assert _stand(seen_ms=NOW, diagnosed=wrong) == (State.FAULT, None)
 
 
