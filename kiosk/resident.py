@@ -10,17 +10,23 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Coroutine
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import msgspec
+
+from bus.convergence import Converger
 from bus.courier import Courier, Doorbell
-from bus.entries import ClockAnchor
+from bus.entries import ClockAnchor, DesiredReached
 from bus.envelope import SigningKey, load_public_keys
-from bus.errors import UnavailableError
+from bus.errors import UnavailableError, WrongInputError
 from bus.files import replace_file
 from bus.journal import Journal
 from bus.logs import fields
+from bus.messages import Reached
 from bus.mqtt import Link
+from bus.presence import Presence, last_will
 from bus.supervision import Progress, notify, watchdog_interval_s
 from bus.timekeeper import Timekeeper
 from kiosk.badge import BadgeReader
@@ -31,10 +37,15 @@ from kiosk.keypad import Keypad
 from kiosk.panel.desk import Panels
 from kiosk.screen_link import ScreenLink
 from kiosk.settings import KioskSettings, local_time, volume_pct
-from kiosk.settings_store import SettingsStore
+from kiosk.settings_store import PROPERTY, SettingsStore
 from media import Output
 
+if TYPE_CHECKING:
+    from kiosk.page.app import TouchPage
+
 log = logging.getLogger("kiosk")
+
+T = TypeVar("T")
 
 _CLOSE_DAYS_EVERY_S: Final = 30.0
 _AGAIN_S: Final = 5.0
@@ -61,7 +72,10 @@ class Resident:
             self._state / "journal", stamp=self._clock.now, config=config.journal, on_durable=bell.ring
         )
         device = config.device
-        self._link = Link(config.broker, device.id)
+        started = self._clock.now()
+        about = {"version": version("commune-edge"), "boot": started.boot}
+        self._link = Link(config.broker, device.id, will=last_will(device.site, device.id, "kiosk", **about))
+        self._presence = Presence(self._link, device.site, device.id, "kiosk", at_ms=started.wall_ms, **about)
         self._courier = Courier(
             self._link,
             self._journal,
@@ -79,6 +93,9 @@ class Resident:
             for number, keypad in enumerate(config.keypad, 1)
         ]
         self._screen = ScreenLink(self.booth, self._state / "screen.sock", config.screen)
+        self._touch: TouchPage | None = None
+        self._restart = asyncio.Event()
+        self._converge(config)
         self._progress = Progress(time.monotonic, _LIMITS_S)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -90,12 +107,62 @@ class Resident:
                 tasks = [group.create_task(work, name=name) for name, work in self._work().items()]
                 notify("READY=1")
                 log.info("kiosk serves %s", fields(counter=self.booth.settings.counter, panels=len(self._panels.desks)))
-                await stop.wait()
+                await _first(stop, self._restart)
                 notify("STOPPING=1")
+                if self._touch is not None:
+                    self._touch.close()  # open pages must not hold the server up
                 for task in tasks:
                     task.cancel()
         finally:
             await self._end()
+
+    def _converge(self, config: KioskFile) -> None:
+        """What the province or the commune may desire of a kiosk."""
+        device = config.device
+        keys = {issuer: load_public_keys([Path(path)]) for issuer, path in config.settings_from.items()}
+        converger = Converger(
+            self._link,
+            site=device.site,
+            device=device.id,
+            issuer_keys=keys,
+            state_file=self._state / "desired.json",
+            on_reached=self._reached,
+        )
+        converger.handle(PROPERTY, self._take_settings)
+        converger.handle("officer", self._take_officer)
+        converger.handle("identify", self._identify)
+        converger.handle("restart", self._obey_restart, ends_process=True)
+
+    async def _take_settings(self, value: msgspec.Raw) -> str:
+        settings = self._store.accept(bytes(value))
+        self.booth.use(settings)
+        return f"counter {settings.counter}"
+
+    async def _take_officer(self, value: msgspec.Raw) -> str:
+        """The console says who is on duty: a code of the settings, or "" for nobody."""
+        code = _decode(value, str)
+        if code and code not in {officer.code for officer in self.booth.settings.officers}:
+            raise WrongInputError(f"officer {code!r} is not in this kiosk's settings")
+        await self.booth.box.set_officer(code, "console")
+        return code
+
+    async def _identify(self, value: msgspec.Raw) -> None:
+        """Blink, so that the person in front of several kiosks sees which one is meant."""
+        seconds = _decode(value, float)
+        if not 1 <= seconds <= 60:
+            raise WrongInputError(f"identify for {seconds} s: 1 to 60 are wanted")
+        self._panels.blink(seconds)
+
+    async def _obey_restart(self, value: msgspec.Raw) -> None:
+        """End; whoever supervises this process starts it again."""
+        self._restart.set()
+
+    async def _reached(self, issuer: str, name: str, reached: Reached) -> None:
+        record = DesiredReached(self._config.device.id, issuer, name, reached.version, reached.result, reached.detail)
+        try:
+            await self._journal.record(record)
+        except UnavailableError as error:
+            log.error("desired state not recorded %s", fields(name=name, error=error))
 
     def _work(self) -> dict[str, Coroutine[Any, Any, None]]:
         work = {
@@ -193,21 +260,18 @@ class Resident:
         from web.server import serve
 
         page, key = self._config.page, self._page_key()
-        touch = TouchPage(self.booth, key, prompts=None)
+        touch = self._touch = TouchPage(self.booth, key, prompts=None)
 
         def listening(port: int) -> None:
             url = f"http://{page.host}:{port}/{key}/"
             replace_file(self._state / "page.json", b'{"url":"%s"}\n' % url.encode(), mode=0o600)
 
-        try:
-            while True:
-                try:
-                    await serve(touch.app(), host=page.host, port=page.port, on_listening=listening)
-                except UnavailableError as error:
-                    log.error("touch page not served %s", fields(error=error))
-                await asyncio.sleep(_AGAIN_S)
-        finally:
-            touch.close()
+        while True:
+            try:
+                await serve(touch.app(), host=page.host, port=page.port, on_listening=listening)
+            except UnavailableError as error:
+                log.error("touch page not served %s", fields(error=error))
+            await asyncio.sleep(_AGAIN_S)
 
     def _page_key(self) -> str:
         """The secret in the page's address, made at the first start: who can press can vote."""
@@ -237,11 +301,29 @@ class Resident:
                 for keypad in self._keypads:
                     await keypad.drain()
                 await self._courier.close()
+                await self._presence.goodbye()
                 await self._link.close()
         except TimeoutError:
             log.error("gave up ending in order %s", fields(after_s=_DRAIN_S))
         await asyncio.to_thread(self._journal.close)
         self._clock.close()
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+def _decode(value: msgspec.Raw, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise WrongInputError(str(error)) from error
 
 
 def run_kiosk(config: KioskFile, stop_on: Callable[[asyncio.Event], None]) -> None:

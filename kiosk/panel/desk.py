@@ -12,7 +12,7 @@ from bus.errors import UnavailableError
 from bus.logs import fields
 from kiosk.ballots import Ballot
 from kiosk.booth import Booth
-from kiosk.panel.frames import FrameReader, decode_from_panel, encode
+from kiosk.panel.frames import FrameReader, Led, decode_from_panel, encode
 from kiosk.panel.port import BAUD, SerialPort
 from kiosk.panel.session import (
     Absent,
@@ -58,6 +58,12 @@ class PanelDesk:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.port.run(), name=f"panel line {self.port.path}")
             group.create_task(self._ticks(), name=f"panel clock {self.port.path}")
+
+    def blink(self, seconds: float) -> None:
+        """All lamps blink for a while: which panel is meant."""
+        everything = (1 << self.buttons) - 1
+        self.port.write(encode(Led(everything, 2)))
+        asyncio.get_running_loop().call_later(seconds, lambda: self.port.write(encode(Led(0, 0))))
 
     async def drain(self) -> None:
         """Wait until presses being written are on disk (or refused)."""
@@ -142,6 +148,12 @@ class Panels:
         """Wait until presses being written are on disk."""
         for desk in self.desks:
             await desk.drain()
+
+    def blink(self, seconds: float) -> None:
+        """Every panel that is there blinks."""
+        for desk in self.desks:
+            if desk.present:
+                desk.blink(seconds)
 
     def changed(self) -> None:
         """A panel has come or gone."""

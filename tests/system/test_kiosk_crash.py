@@ -145,6 +145,6 @@ def test_every_press_that_lit_up_is_at_the_hub_once(
     assert len(told) > PRESSES * 0.8
     unseen = len(found) - len(told)
     evidence(
-        f"{len(finger.pressed):,} presses at a panel, {killed.total()} kills ({dict(killed)}): {len(told):,} lit it up, "
+        f"{len(finger.pressed):,} presses at a panel, {killed.total()} kills ({dict(killed)}): {len(told):,} lit it, "
         f"all at the hub once; {unseen} more stored whose lamp the panel did not live to see; none invented"
     )
