@@ -1,7 +1,7 @@
 """One batch into the store, inside the caller's transaction: find its journal, ask `hub.ingest`, write what it decided.
 
 The order of the steps matters only to readers: nothing is seen of them before the commit. Which epoch follows which is
-kept here too, for it shows a restored card image (two epochs that name one predecessor) and a replaced journal.
+for `hub.epochs`.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, insert, select, update
 
 from bus.clock import Quality
-from bus.entries import JournalOpened, read_data
+from bus.entries import read_data
 from bus.errors import WrongInputError
 from bus.messages import Refused
-from hub import ingest, ledger, ordinals, schema
+from hub import epochs, ingest, ledger, schema
 from hub.admission import Admitted
 from hub.ingest import Anchor, Decision, Fresh, Item
 from hub.ledger import JournalRow
@@ -53,9 +53,10 @@ class Intake:
         if batch.lost:
             ledger.write_lost(self.connection, journal.id, batch.lost)
         self._told(journal, admitted, decision)
+        noticed = epochs.breaks(self.connection, journal, decision)
         if opening := ingest.opening_in(decision):
-            self._opened(admitted, journal, *opening)
-        self._breaks(admitted, journal, decision)
+            noticed += epochs.open_epoch(self.connection, journal, *opening)
+        self._notice(admitted, journal, noticed)
         said = [
             Refused(aside.seq, aside.verdict, aside.reason) for aside in decision.set_aside if aside.seq is not None
         ]
@@ -71,8 +72,7 @@ class Intake:
         ).one_or_none()
         if row is not None:
             return JournalRow(row.id, batch.device, batch.epoch, batch.klass, row.ordinal, row.first_held, row.head)
-        known = self._ordinals(batch.device)
-        ordinal = known.get(batch.epoch) or self._place(batch.device, batch.epoch, known)
+        ordinal = epochs.place(self.connection, batch.device, batch.epoch)
         created = self.connection.execute(
             insert(table)
             .values(
@@ -86,19 +86,6 @@ class Intake:
             .returning(table.c.id)
         ).scalar_one()
         return JournalRow(created, batch.device, batch.epoch, batch.klass, ordinal, 0, 0)
-
-    def _ordinals(self, device: str) -> dict[str, int]:
-        table = schema.journal
-        rows = self.connection.execute(select(table.c.epoch, table.c.ordinal).where(table.c.device_id == device))
-        return {row.epoch: row.ordinal for row in rows}
-
-    def _place(self, device: str, epoch: str, known: dict[str, int]) -> int:
-        table = schema.journal
-        successors = self.connection.execute(
-            select(table.c.epoch).where(and_(table.c.device_id == device, table.c.previous_epoch == epoch))
-        ).scalars()
-        first = min(successors, key=lambda name: known[name], default=None)
-        return ordinals.newest(known) if first is None else ordinals.below(known, first)
 
     def _store(self, admitted: Admitted, journal: JournalRow, decision: Decision) -> None:
         fresh = decision.fresh
@@ -226,98 +213,12 @@ class Intake:
             .values(head=journal.head, first_held=journal.first_held, last_seen_ms=self.now_ms)
         )
 
-    def _opened(self, admitted: Admitted, journal: JournalRow, fresh: Fresh, data: JournalOpened) -> None:
+    def _notice(self, admitted: Admitted, journal: JournalRow, noticed: Sequence[epochs.Noticed]) -> None:
         table = schema.journal
-        chain = _chain_of(data)
-        known = self._ordinals(journal.device)
-        ordinal = ordinals.lifted(known, journal.epoch, data.previous_epoch)
-        self.connection.execute(
-            update(table)
-            .where(table.c.id == journal.id)
-            .values(
-                opened_ms=fresh.entry.at.wall_ms,
-                open_reason=data.reason,
-                previous_epoch=data.previous_epoch[:64].replace("\0", ""),
-                previous_head=min(max(data.previous_head, 0), 2**63 - 1),
-                previous_chain=chain,
-            )
-        )
-        of_epoch = and_(table.c.device_id == journal.device, table.c.epoch == journal.epoch)
-        self.connection.execute(update(table).where(of_epoch).values(ordinal=ordinal))
-        self._notice_fork(admitted, journal, data)
-
-    def _notice_fork(self, admitted: Admitted, journal: JournalRow, data: JournalOpened) -> None:
-        table = schema.journal
-        others = self.connection.execute(
-            select(table.c.epoch).where(
-                and_(
-                    table.c.device_id == journal.device,
-                    table.c.klass == journal.klass,
-                    table.c.previous_epoch == data.previous_epoch,
-                    table.c.epoch != journal.epoch,
-                )
-            )
-        ).scalars()
-        for other in sorted(others):
-            pair = "/".join(sorted((other, journal.epoch)))
-            if data.previous_epoch:
-                detail = f"epochs {pair} both follow {data.previous_epoch}: a restored or copied card image"
-                self.note(admitted, f"forked/{journal.device}/{pair}", "journal.forked", detail)
-            else:
-                detail = f"epochs {pair} both begin a journal from nothing: the state was replaced"
-                self.note(admitted, f"replaced/{journal.device}/{pair}", "journal.replaced", detail)
-
-    def _breaks(self, admitted: Admitted, journal: JournalRow, decision: Decision) -> None:
-        breaks = [
-            (
-                f"{journal.id}/{one.seq}/{one.found.hex()}",
-                f"{journal.epoch} before {one.seq}: expected {one.expected.hex()}, found {one.found.hex()}",
-            )
-            for one in decision.breaks
-        ] + self._epoch_breaks(journal, decision)
-        for key, detail in breaks:
-            if self.note(admitted, f"chain/{key}", "journal.chain-broken", detail):
-                table = schema.journal
-                self.connection.execute(
-                    update(table).where(table.c.id == journal.id).values(chain_breaks=table.c.chain_breaks + 1)
-                )
-
-    def _epoch_breaks(self, journal: JournalRow, decision: Decision) -> list[tuple[str, str]]:
-        """Whether the chain goes on from epoch to epoch, asked at the end that came last."""
-        if journal.klass != "record" or not decision.fresh:
-            return []
-        table, entry = schema.journal, schema.entry
-        of_device = and_(table.c.device_id == journal.device, table.c.klass == "record")
-        pairs: list[tuple[str, int, bytes | None, bytes | None]] = []
-        if opening := ingest.opening_in(decision):
-            data = opening[1]
-            ends = (
-                self.connection.execute(
-                    select(entry.c.chain)
-                    .join(table, table.c.id == entry.c.journal_id)
-                    .where(of_device, table.c.epoch == data.previous_epoch, entry.c.seq == data.previous_head)
-                ).scalars()
-                if 0 < data.previous_head < 2**63
-                else ()
-            )
-            pairs += [(journal.epoch, data.previous_head, _chain_of(data), end) for end in ends]
-        chains = {one.entry.seq: one.chain for one in decision.fresh}
-        successors = self.connection.execute(
-            select(table.c.epoch, table.c.previous_head, table.c.previous_chain).where(
-                of_device, table.c.previous_epoch == journal.epoch
-            )
-        )
-        pairs += [
-            (row.epoch, row.previous_head, row.previous_chain, chains.get(row.previous_head)) for row in successors
-        ]
-        return [
-            (
-                f"{journal.device}/{epoch}",
-                f"{epoch} goes on from {bytes(told).hex()}, but entry {head} before it ended with {bytes(end).hex()}",
-            )
-            for epoch, head, told, end in pairs
-            if told is not None and end is not None and bytes(told) != bytes(end)
-        ]
+        for key, event, detail in noticed:
+            if self.note(admitted, key, event, detail) and event == "journal.chain-broken":
+                broken = update(table).where(table.c.id == journal.id).values(chain_breaks=table.c.chain_breaks + 1)
+                self.connection.execute(broken)
 
     def note(self, admitted: Admitted, key: str, event: str, detail: str) -> bool:
         """Write down what the hub noticed, once; whether it is new."""
@@ -344,11 +245,3 @@ def _data_of(row: Any) -> Any:
         return read_data(row.kind, row.data.encode())
     except WrongInputError:
         return None
-
-
-def _chain_of(data: JournalOpened) -> bytes | None:
-    try:
-        chain = bytes.fromhex(data.previous_chain)
-    except ValueError:
-        return None
-    return chain if len(chain) == 32 else None

@@ -306,3 +306,9 @@ def test_who_left_the_known_list_stays_unknown(store: Store, sender: Sender) -> 
     assert [(row.id, row.known) for row in rows(store, schema.site)] == [("s0001", False), ("s0002", True)]
     with store.database.read() as connection:
         assert connection.execute(select(func.count()).select_from(schema.device)).scalar_one() == 2
+
+
+def test_an_opening_that_says_nonsense_is_stored(store: Store, sender: Sender) -> None:
+    sender.open(sender.record, previous_epoch="a\0b", previous_head=2**70, previous_chain="zz")
+    assert give(store, sender, (1, 1)).receipts[0].stored == [(1, 1)]
+    assert rows(store, schema.journal)[0].previous_epoch == "ab"
