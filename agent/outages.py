@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from agent.causes import ORDER, Cause
 from agent.diagnosis import Finding
 from agent.ladder import NS_PER_S, Kind, State, View
 from bus.entries import OutageClosed, OutageOpened
@@ -127,9 +128,15 @@ def _cleared(view: View, views: Mapping[str, View]) -> bool:
 
 
 def _is_told(view: View, told: Finding | None, now: Moment) -> bool:
-    """The diagnosis names it, and so its cause; or it has named something else for so long that this opens too."""
-    named = told is not None and (told.subject == view.rung.id or view.rung.id in told.also)
-    return named or now.mono_ns - view.onset_ns >= UNTOLD_NS
+    """The diagnosis names it, and so its cause; or it has long named something else that does not explain this.
+
+    While a line is down, what is reached over another that is up on paper fails with it: that is no outage of its own.
+    """
+    if told is not None and (told.subject == view.rung.id or view.rung.id in told.also):
+        return True
+    near = view.rung.kind in (Kind.ROUTER, Kind.LINE)
+    explained = told is not None and not near and ORDER[told.cause] < ORDER[Cause.DNS_DEAD]
+    return not explained and now.mono_ns - view.onset_ns >= UNTOLD_NS
 
 
 def _open(book: Book, view: View, now: Moment, told: Finding | None) -> Outage:

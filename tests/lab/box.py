@@ -105,7 +105,7 @@ class Said:
 class Box:
     """The agent, and each diagnosis it has told, in order."""
 
-    def __init__(self, network: Network, folder: Path, *, without: str = "") -> None:
+    def __init__(self, network: Network, folder: Path) -> None:
         self.folder = folder
         SigningKey.generate().save(folder / "agent.pem")
         text = CONFIG.format(folder=folder, router=ROUTER, router2=ROUTER2, switch=SWITCH, printer=PRINTER)
@@ -141,12 +141,12 @@ class Box:
 
     def stop(self) -> int:
         self._process.terminate()
-        try:
-            return self._process.wait(10)
-        finally:
-            if self._process.poll() is None:
-                self._process.kill()
-                self._process.wait()
-            self._reader.join(10)
-            assert self._process.stderr is not None
-            self._process.stderr.close()
+        return self._process.wait(10)
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(10)
+        assert self._process.stderr is not None
+        self._process.stderr.close()

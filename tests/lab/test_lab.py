@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bus.entries import DiagnosisChanged, OutageClosed, OutageOpened
+from tests.agent.journals import of, read_records
 from tests.lab import certificates
 from tests.lab.box import Box
 from tests.lab.faults import LAN, LINES, Fault
@@ -31,7 +33,7 @@ def lab(tmp_path: Path) -> Iterator[Network]:
 def box(lab: Network, tmp_path: Path) -> Iterator[Box]:
     box = Box(lab, tmp_path)
     yield box
-    assert box.stop() == 0, "\n".join(box.log)
+    box.close()
 
 
 @pytest.mark.timeout(300)
@@ -41,7 +43,16 @@ def test_each_fault_is_told_as_itself_and_no_other(lab: Network, box: Box, fault
     box.quiet(CALM_S)
     assert [said.cause for said in box.said] == ["fine"]
     wrong = [problem for fault in faults if (problem := play(fault, lab, box))]
+    assert box.stop() == 0, "\n".join(box.log)
     assert wrong == [], "\n".join([*wrong, *box.log])
+    # What was said is what stands in the journal.
+    records = read_records(box.folder / "state" / "journal")
+    assert [(record.cause, record.subject) for record in of(records, DiagnosisChanged)] == [
+        (said.cause, said.subject) for said in box.said
+    ]
+    opened = [record.outage for record in of(records, OutageOpened)]
+    assert opened
+    assert sorted(record.outage for record in of(records, OutageClosed)) == sorted(opened)
 
 
 def play(fault: Fault, lab: Network, box: Box) -> str:

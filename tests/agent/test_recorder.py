@@ -1,0 +1,96 @@
+"""The recorder: in order, on through a broken disk, bounded, each loss counted."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from agent.recorder import Recorder
+from bus.clock import Quality, Stamp
+from bus.entries import EntryData, EventNoted, LinkMinute, SampleBlock
+from bus.errors import UnavailableError
+
+STAMP = Stamp("b", 1, 2, Quality.TRUSTED)
+
+
+class Disk:
+    """A journal whose disk may be full."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.kept: list[EntryData] = []
+        self.refused = asyncio.Event()
+        self.tries = 0
+
+    def append(self, data: EntryData, *, at: Stamp | None = None) -> "Future[Any]":
+        done: Future[Any] = Future()
+        if self.full:
+            done.set_exception(UnavailableError("no room"))
+            self.tries += 1
+            if self.tries == 3:
+                self.refused.set()
+        else:
+            self.kept.append(data)
+            done.set_result(None)
+        return done
+
+
+def recorder(disk: Disk, on_health: Callable[[], None] = lambda: None, limit: int = 100) -> Recorder:
+    return Recorder(disk, lambda: STAMP, on_health=on_health, retry_s=0.01, limit=limit)
+
+
+async def test_records_are_kept_in_order_and_the_future_tells_when() -> None:
+    disk = Disk()
+    one = recorder(disk)
+    task = asyncio.create_task(one.run())
+    durable = [one.put(EventNoted(str(number))) for number in range(20)]
+    await asyncio.gather(*durable)
+    assert disk.kept == [EventNoted(str(number)) for number in range(20)]
+    assert (one.recorded, one.waiting) == (20, 0)
+    task.cancel()
+
+
+async def test_a_full_disk_is_told_once_and_nothing_is_lost_when_there_is_room_again() -> None:
+    disk, health = Disk(), []
+    disk.full = True
+    one = recorder(disk, lambda: health.append(one.healthy))
+    task = asyncio.create_task(one.run())
+    durable = one.put(EventNoted("a"))
+    one.put(EventNoted("b"))
+    await disk.refused.wait()
+    await asyncio.sleep(0)
+    assert not one.healthy
+    disk.full = False
+    await durable
+    await one.drained()
+    assert disk.kept == [EventNoted("a"), EventNoted("b")]
+    assert health == [False, True]
+    task.cancel()
+
+
+async def test_what_waits_is_bounded_and_minutes_go_first() -> None:
+    disk = Disk()
+    disk.full = True
+    one = recorder(disk, limit=4)
+    for data in (EventNoted("a"), LinkMinute(1, {}), EventNoted("b"), LinkMinute(2, {}), EventNoted("c")):
+        one.put(data)
+    assert (one.waiting, one.dropped) == (4, 1)
+    one.put(EventNoted("d"))
+    one.put(EventNoted("e"))
+    assert (one.waiting, one.dropped) == (4, 3)
+    disk.full = False
+    task = asyncio.create_task(one.run())
+    await one.drained()
+    assert disk.kept == [EventNoted("a"), EventNoted("c"), EventNoted("d"), EventNoted("e")]
+    task.cancel()
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_samples_are_not_retried_and_a_lost_one_is_counted(*, full: bool) -> None:
+    disk = Disk()
+    disk.full = full
+    one = recorder(disk)
+    one.sample(SampleBlock(0, 1000, {}))
+    assert (len(disk.kept), one.samples_lost) == ((0, 1) if full else (1, 0))
