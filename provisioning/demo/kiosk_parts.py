@@ -51,6 +51,9 @@ def kiosk_part(commune: Commune) -> Planned:
     folder = _folder(commune)
     device = f"{commune.site}-kiosk-1"
     key = kept_key(folder / "kiosk.pem")
+    agent_folder = commune.province.folder.commune(commune.site, "agent")
+    agent_public = agent_folder / "agent.pub"
+    kept_key(agent_folder / "agent.pem").save_public(agent_public)
     page_key = kept_secret(folder / "state" / "page.key")
     config = KioskFile(
         device=DeviceConfig(commune.site, device, str(folder / "kiosk.pem"), [str(commune.province.hub_public_key)]),
@@ -60,6 +63,7 @@ def kiosk_part(commune: Commune) -> Planned:
         panel=[PanelConfig(str(_panel_line(commune)))],
         page=PageConfig(enabled=True, host=LOOPBACK, port=commune.kiosk_port),
         sound=SoundConfig(enabled=True, wav=str(folder / "sound.wav")),
+        settings_from={f"{commune.site}-agent": str(agent_public)},
         # The demo is looked at by day and by night, so its counter is always open.
         settings=KioskSettings(hours=[]),
     )
