@@ -102,6 +102,7 @@ def agent_config(commune: Commune, folder: Path, device: str) -> agent.Config:
                 id="province-pages", name="Trang của tỉnh", network="any", url=f"{province.hub_url}/healthz"
             )
         ],
+        member=[agent.MemberConfig(id=f"{commune.site}-kiosk-1", part="kiosk")],
     )
 
 

@@ -31,7 +31,7 @@ def commune(root: Path, machine: Machine) -> Commune:
         prometheus=None,
         alertmanager=None,
     )
-    return Commune(province, 1, "s0001", "Mường Lát", 20005, 20006)
+    return Commune(province, 1, "s0001", "Mường Lát", 20005, 20006, 20007)
 
 
 @pytest.mark.parametrize(
