@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from agent import judgement
 from agent.config import Config
+from agent.control import Answer, ControlServer, Request
 from agent.exposition import MetricsServer
 from agent.judgement import Rules
 from agent.ladder import NS_PER_S, Pace
@@ -25,6 +26,7 @@ from agent.rounds import Rounds
 from agent.senses.linkwatch import LinkWatch
 from agent.senses.port_changes import PortHistory
 from agent.senses.prober import Prober
+from agent.standing import standing
 from agent.watchlog import Watched, WatchLog, gap_since
 from bus.clock import Stamp
 from bus.courier import Doorbell
@@ -75,6 +77,8 @@ class Resident:
         links = LinkWatch(observer.take_network)
         prober = Prober(self._layout.targets, observer.take_result)
         neighbours = Neighbours(self._config, self._journal, recorder, stamp=self._timekeeper.now, bell=self._bell)
+        control = ControlServer(Path(self._config.agent.state) / "control.sock", self._answers(observer, neighbours))
+        await control.start()
         await self._server.start(self._config.pages.host, self._config.pages.port)
         try:
             async with asyncio.TaskGroup() as group:
@@ -92,6 +96,7 @@ class Resident:
                 for task in tasks:
                     task.cancel()
         finally:
+            await control.close()
             await self._end(recorder, observer, neighbours)
 
     def _work(
@@ -113,6 +118,19 @@ class Resident:
             "clock": self._watch_clock(watched, recorder),
             "supervision": self._supervise(recorder, links, prober),
         }
+
+    def _answers(self, observer: Observer, neighbours: Neighbours) -> dict[str, Answer]:
+        async def now(_: Request) -> dict[str, Any]:
+            waiting = self._journal.waiting("hub")
+            return standing(observer.state, neighbours.company, waiting=waiting, connected=neighbours.link.connected)
+
+        async def desire(request: Request) -> dict[str, Any]:
+            return {"version": await neighbours.desire(request.device, request.name, request.value)}
+
+        async def reached(request: Request) -> dict[str, Any]:
+            return {"reached": neighbours.reached(request.device)}
+
+        return {"now": now, "desire": desire, "reached": reached}
 
     def _observer(self, watched: Watched, recorder: Recorder) -> Observer:
         config, pace = self._config, self._config.pace

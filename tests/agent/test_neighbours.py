@@ -1,0 +1,131 @@
+"""The agent on a real broker: who comes and goes, what is desired of a device and reached, all through its own door."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bus.config import BrokerConfig
+from bus.convergence import Converger
+from bus.entries import DesiredReached, PresenceChanged
+from bus.envelope import SigningKey
+from bus.mqtt import Link
+from bus.presence import Presence, last_will
+from tests.agent.journals import of, read_records
+
+FILE = """
+[device]
+site = "s0001"
+id = "s0001-agent"
+key = "{folder}/agent.pem"
+hub_keys = []
+[agent]
+state = "{folder}/state"
+[pages]
+port = 0
+[broker]
+port = {port}
+[lan]
+port = "lo"
+router = "127.0.0.1"
+[[member]]
+id = "s0001-kiosk-1"
+part = "kiosk"
+settings = {{ levels = 5 }}
+"""
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[int]:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = int(held.getsockname()[1])
+    (tmp_path / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    process = subprocess.Popen(["mosquitto", "-c", str(tmp_path / "mosquitto.conf")], stderr=subprocess.DEVNULL)
+    yield port
+    process.terminate()
+    process.wait(10)
+
+
+async def ask(folder: Path, request: dict[str, Any] | bytes) -> Any:
+    line = request if isinstance(request, bytes) else json.dumps(request).encode() + b"\n"
+    reader, writer = await asyncio.open_unix_connection(str(folder / "state" / "control.sock"))
+    writer.write(line)
+    answer = json.loads(await reader.readline())
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def until(folder: Path, request: dict[str, Any], holds: Any) -> Any:
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(OSError, ValueError):
+                if holds(answer := await ask(folder, request)):
+                    return answer
+            await asyncio.sleep(0.1)
+
+
+async def test_presence_and_desired_state_over_a_real_broker(tmp_path: Path, broker: int) -> None:
+    key = SigningKey.generate()
+    key.save(tmp_path / "agent.pem")
+    (tmp_path / "agent.toml").write_text(FILE.format(folder=tmp_path, port=broker))
+    command = [sys.executable, "-m", "agent", "--config", str(tmp_path / "agent.toml")]
+    agent = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+    done: list[tuple[str, bytes]] = []
+    link = Link(BrokerConfig(port=broker), "s0001-kiosk-1", will=last_will("s0001", "s0001-kiosk-1", "kiosk"))
+    presence = Presence(link, "s0001", "s0001-kiosk-1", "kiosk", version="1.2")
+    converger = Converger(
+        link,
+        site="s0001",
+        device="s0001-kiosk-1",
+        issuer_keys={"s0001-agent": {key.key_id: key.public_bytes}},
+        state_file=tmp_path / "kiosk.json",
+    )
+
+    def handler(name: str) -> Any:
+        async def handle(value: msgspec.Raw) -> None:
+            done.append((name, bytes(value)))
+
+        return handle
+
+    for name in ("identify", "configuration"):
+        converger.handle(name, handler(name))
+    try:
+        link.start()
+        here = {"do": "now"}
+        answer = await until(tmp_path, here, lambda now: [d["online"] for d in now["devices"]] == [True])
+        assert answer["devices"][0] == {"id": "s0001-kiosk-1", "part": "kiosk", "online": True, "expected": True}
+        wish = {"do": "desire", "device": "s0001-kiosk-1", "name": "identify", "value": {"at_ms": 1}}
+        version = (await ask(tmp_path, wish))["version"]
+        reached = {"do": "reached", "device": "s0001-kiosk-1"}
+        answer = await until(tmp_path, reached, lambda said: "identify" in said["reached"])
+        assert answer["reached"]["identify"] == {"version": version, "result": "done"}
+        assert done == [("configuration", b'{"levels":5}'), ("identify", b'{"at_ms":1}')]
+        assert "not one of" in (await ask(tmp_path, {**wish, "name": "explode"}))["error"]
+        assert "not a request" in (await ask(tmp_path, b"\x00{[\n"))["error"]
+        assert "known: desire, now, reached" in (await ask(tmp_path, {"do": "dance"}))["error"]
+        await presence.goodbye()
+        await until(tmp_path, here, lambda now: [d["online"] for d in now["devices"]] == [False])
+    finally:
+        agent.terminate()
+        code = await asyncio.wait_for(agent.wait(), 10)
+        await link.close()
+    assert code == 0
+    records = read_records(tmp_path / "state" / "journal")
+    assert [(r.device, r.online, r.version) for r in of(records, PresenceChanged)] == [
+        ("s0001-kiosk-1", True, "1.2"),
+        ("s0001-kiosk-1", False, "1.2"),
+    ]
+    assert {(r.name, r.result) for r in of(records, DesiredReached)} == {
+        ("configuration", "done"),
+        ("identify", "done"),
+    }
