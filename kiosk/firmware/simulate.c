@@ -27,7 +27,7 @@
 
 static int line;
 static bool may_send = true;
-static unsigned lamps;
+static unsigned lamps, lamps_said;
 static const char *eeprom_path;
 static unsigned held; /* a button that is down already when the power comes */
 
@@ -56,9 +56,7 @@ static void on_xoff(struct avr_irq_t *irq, uint32_t value, void *param) {
 static void on_lamp(struct avr_irq_t *irq, uint32_t value, void *param) {
     (void)irq;
     unsigned bit = 1u << (unsigned)(size_t)param;
-    unsigned now = value ? lamps | bit : lamps & ~bit;
-    if (now != lamps)
-        said("lamps", lamps = now);
+    lamps = value ? lamps | bit : lamps & ~bit; /* said once a millisecond: a port's pins change one by one here */
 }
 
 static void on_buzzer(struct avr_irq_t *irq, uint32_t value, void *param) {
@@ -114,7 +112,7 @@ static avr_t *power_on(elf_firmware_t *firmware) {
         button(avr, i, i == held);
     held = 0;
     may_send = true;
-    lamps = 0;
+    lamps = lamps_said = 0;
     said("power", ++times);
     return avr;
 }
@@ -203,6 +201,8 @@ int main(int count, char **arguments) {
                 return 1;
             }
         }
+        if (lamps != lamps_said)
+            said("lamps", lamps_said = lamps);
         uint8_t byte;
         while (may_send && read(line, &byte, 1) == 1)
             avr_raise_irq(avr_io_getirq(avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_INPUT), byte);

@@ -2,13 +2,28 @@
 
 import asyncio
 import contextlib
+import os
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from kiosk.panel import simulated
 from kiosk.panel.desk import Panels
+from kiosk.panel.frames import (
+    Ack,
+    FrameReader,
+    FromPanel,
+    Hello,
+    Led,
+    Press,
+    ToPanel,
+    Who,
+    decode_from_panel,
+    encode,
+)
 from tests.kiosk.bench import BoothBench, presses, until
 
 BUILD = Path(__file__).parents[2] / "kiosk" / "firmware" / "build"
@@ -178,3 +193,104 @@ async def test_a_full_queue_takes_no_press(built: Path, tmp_path: Path) -> None:
             await until(lambda: board.lamps == 0)
     assert sorted(int(press.press.rsplit("/", 1)[1]) for press in presses(bench.journal)) == list(range(1, 17))
     bench.close()
+
+
+@dataclass
+class Heard:
+    """What a panel said, heartbeats left out, and its lamps as they changed."""
+
+    frames: list[FromPanel] = field(default_factory=list)
+    lamps: list[int] = field(default_factory=list)
+
+    def gist(self) -> list[tuple[object, ...]]:
+        """Presses by number, button and repetition (its age in whole repeat intervals); hellos by their buttons."""
+        said: list[tuple[object, ...]] = []
+        for frame in self.frames:
+            match frame:
+                case Press(_, seq, button, age_ms):
+                    said.append(("press", seq, button, round(age_ms / simulated.REPEAT_MS)))
+                case Hello(_, _, buttons):
+                    said.append(("hello", buttons))
+                case _:
+                    pass
+        return said
+
+
+# One script for both: (at ms, what). Acknowledging names the press; the boot is the panel's own.
+SCRIPT: list[tuple[int, str, int]] = [
+    (300, "press", 2),
+    (950, "ack", 1),
+    (1_000, "who", 0),
+    (2_500, "press", 5),
+    (2_560, "press", 1),
+    (2_900, "ack", 3),
+    (3_100, "ack", 2),
+    (3_120, "ack", 2),
+    (4_700, "led", 5),
+    (5_200, "led", 0),
+]
+END_MS = 5_500
+
+
+async def run_chip(built: Path, eeprom: Path) -> Heard:
+    heard, reader, boot = Heard(), FrameReader(), ""
+    async with chip(built, eeprom) as board:
+        line = os.open(board.line, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        began = asyncio.get_running_loop().time()
+        script = list(SCRIPT)
+        while (now_ms := (asyncio.get_running_loop().time() - began) * 1000) < END_MS:
+            with contextlib.suppress(BlockingIOError):
+                for body in reader.feed(os.read(line, 4096)):
+                    message = decode_from_panel(body)
+                    assert message is not None, body
+                    boot = message.boot
+                    heard.frames.append(message)
+            if script and now_ms >= script[0][0]:
+                _, what, value = script.pop(0)
+                if what == "press":
+                    await board.press(value, for_s=0.04)
+                else:
+                    os.write(line, encode(to_panel(what, value, boot)))
+            await asyncio.sleep(0.002)
+        os.close(line)
+        heard.lamps = [int(said.split()[1]) for said in board.log if said.startswith("lamps")]
+    return heard
+
+
+def run_simulated() -> Heard:
+    heard = Heard()
+    state, said = simulated.power_up("P-1", "0000000A", 5, now_ms=0)
+    heard.frames += said
+    script, lamps = list(SCRIPT), 0
+    for now_ms in range(END_MS):
+        said = []
+        while script and now_ms >= script[0][0]:
+            _, what, value = script.pop(0)
+            if what == "press":
+                state, said = simulated.press(state, value, now_ms=now_ms)
+            else:
+                state, said = simulated.hear(state, [to_panel(what, value, state.boot)], now_ms=now_ms)
+            heard.frames += said
+        state, said = simulated.tick(state, now_ms=now_ms)
+        heard.frames += said
+        if (now := simulated.lamps(state, now_ms=now_ms)) != lamps:
+            lamps = now
+            heard.lamps.append(now)
+    return heard
+
+
+def to_panel(what: str, value: int, boot: str) -> ToPanel:
+    match what:
+        case "ack":
+            return Ack(boot, value)
+        case "led":
+            return Led(value, 1 if value else 0)
+        case _:
+            return Who()
+
+
+@pytest.mark.alone
+async def test_the_simulated_panel_says_and_shows_what_the_firmware_does(built: Path, tmp_path: Path) -> None:
+    real, made_up = await run_chip(built, tmp_path / "eeprom"), run_simulated()
+    assert real.gist() == made_up.gist()
+    assert real.lamps == made_up.lamps == [31, 0, 31, 0, 5, 0]
