@@ -165,6 +165,22 @@ class ServiceConfig(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"tcp = {self.tcp!r}: the port is from 1 to 65535")
 
 
+class SnmpConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a device is asked by SNMP: version 2c with its community, or version 3 where a `user` is given."""
+
+    port: Port = 161
+    community: Annotated[str, Meta(min_length=1)] = "public"
+    user: str = ""
+    auth_key: Annotated[str, Meta(pattern=r"^(?:|.{8,})$", description="8 characters or more, or none")] = ""
+    priv_key: Annotated[str, Meta(pattern=r"^(?:|.{8,})$", description="8 characters or more, or none")] = ""
+
+    def __post_init__(self) -> None:
+        if (self.auth_key or self.priv_key) and not self.user:
+            raise ValueError("auth_key and priv_key belong to a user: give user too")
+        if self.priv_key and not self.auth_key:
+            raise ValueError("privacy needs authentication: give auth_key too")
+
+
 class OpticalConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """A receiver of light: an SFP in a port of the box, or a router, switch or ONT that tells it by SNMP.
 
@@ -176,12 +192,25 @@ class OpticalConfig(Struct, frozen=True, forbid_unknown_fields=True):
     host: Address | None = None
     oid: Annotated[str, Meta(pattern=r"^\.?[0-9]+(\.[0-9]+)+$")] | None = None
     scale: float = 0.01
-    community: str = "public"
+    snmp: SnmpConfig = SnmpConfig()
     threshold_dbm: float = -27.0
 
     def __post_init__(self) -> None:
+        _check_address(self.host or "", "host")
         if (self.port is None) == (self.host is None) or (self.host is None) != (self.oid is None):
             raise ValueError("give either port (an SFP of the box), or host and oid (by SNMP)")
+
+
+class SwitchPortConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A port of a switch, by IF-MIB: `if_index` is the number that the switch gives it."""
+
+    id: Id
+    host: Address
+    if_index: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    snmp: SnmpConfig = SnmpConfig()
+
+    def __post_init__(self) -> None:
+        _check_address(self.host, "host")
 
 
 class PowerConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -212,7 +241,7 @@ class PaceConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, rename={"lines": "line", "hosts": "host"}):
-    """The whole file. In TOML the lists are `[[line]]`, `[[host]]`, `[[service]]`, `[[optical]]`, `[[member]]`."""
+    """The whole file; `[[line]]`, `[[host]]`, `[[service]]`, `[[optical]]`, `[[switch_port]]`, `[[member]]` are lists."""
 
     device: DeviceConfig
     lan: LanConfig
@@ -228,6 +257,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename={"lines": "
     hosts: list[HostConfig] = []
     service: list[ServiceConfig] = []
     optical: list[OpticalConfig] = []
+    switch_port: list[SwitchPortConfig] = []
     power: PowerConfig | None = None
     member: list[MemberConfig] = []
 
@@ -237,6 +267,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename={"lines": "
         if taken := _RESERVED & set(rungs):
             raise ValueError(f"id {', '.join(sorted(taken))} is the name of a rung of its own; choose another")
         _check_unique((member.id for member in self.member), "member")
+        _check_unique((port.id for port in self.switch_port), "switch_port")
+        _check_unique((optical.line for optical in self.optical), "optical.line")
         known = {line.id for line in self.lines}
         if strange := sorted({optical.line for optical in self.optical} - known):
             raise ValueError(f"optical.line {', '.join(strange)} is not the id of a [[line]]")

@@ -1,4 +1,4 @@
-"""The slow senses: health, UPS and light, each asked in its own round.
+"""The slow senses: health, UPS, light and the switch's ports, each asked in its own round.
 
 A sense that fails is logged once, counted, and asked again.
 
@@ -9,9 +9,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from agent.config import Config, OpticalConfig, PowerConfig
+from agent.config import Config, OpticalConfig, PowerConfig, SnmpConfig, SwitchPortConfig
 from agent.diagnosis import PowerView
 from agent.metrics import Metrics
 from agent.observations import OpticalPower
@@ -22,10 +22,14 @@ from bus.clock import Stamp
 from bus.errors import CommuneError
 from bus.logs import fields
 
+if TYPE_CHECKING:
+    from agent.senses.snmp_query import Request
+
 _LOG: Final = logging.getLogger(__name__)
 HEALTH_S: Final = 15.0
 POWER_S: Final = 5.0
 OPTICAL_S: Final = 60.0
+SWITCH_S: Final = 60.0
 _SOON_DAYS: Final = 30.0  # light that reaches its threshold within so many days is told now
 
 
@@ -58,6 +62,8 @@ class Rounds:
                 group.create_task(self._watch_power(self._config.power), name="power")
             if self._config.optical:
                 group.create_task(self._watch_light(), name="light")
+            if self._config.switch_port:
+                group.create_task(self._watch_switch(), name="switch ports")
 
     async def _watch_health(self) -> None:
         watch = HealthWatch(mounts=("/", self._config.agent.state))
@@ -103,15 +109,34 @@ class Rounds:
         except (CommuneError, OSError) as error:
             light = None
             self._fail(f"light {optical.line}", error)
-        self._metrics.take_optical(optical.line, light)
         self._low.pop(optical.line, None)
         if light is None:
+            self._metrics.take_optical(optical.line, None)
             return
         history.add(optical.line, light.received_dbm, self._stamp())
         falling = trend(history.daily_dbm(optical.line), optical.threshold_dbm)
-        soon = falling is not None and falling.days_left is not None and falling.days_left <= _SOON_DAYS
+        days_left = None if falling is None else falling.days_left
+        self._metrics.take_optical(optical.line, light, threshold_dbm=optical.threshold_dbm, days_left=days_left)
+        soon = days_left is not None and days_left <= _SOON_DAYS
         if light.received_dbm <= optical.threshold_dbm or soon:
             self._low[optical.line] = light.received_dbm
+
+    async def _watch_switch(self) -> None:
+        while True:
+            for port in self._config.switch_port:
+                await self._look_at_port(port)
+            await asyncio.sleep(SWITCH_S)
+
+    async def _look_at_port(self, port: SwitchPortConfig) -> None:
+        from agent.senses.snmp import read_switch_port  # late: only who has such a switch pays for it
+
+        try:
+            found = await read_switch_port(_request(port.host, port.snmp), port.if_index)
+            self._heal(f"switch port {port.id}")
+        except (CommuneError, OSError) as error:
+            found = None
+            self._fail(f"switch port {port.id}", error)
+        self._metrics.take_switch_port(port.id, found)
 
     def _fail(self, sense: str, error: Exception) -> None:
         self.failures += 1
@@ -127,9 +152,15 @@ class Rounds:
 
 async def _read_light(optical: OpticalConfig) -> OpticalPower | None:
     from agent.senses.optical import read_sfp, read_snmp  # late: only who has such a device pays for it
-    from agent.senses.snmp_query import Request
 
     if optical.port is not None:
         return await asyncio.to_thread(read_sfp, optical.port)
-    request = Request(optical.host or "", [(optical.oid or "").lstrip(".")], community=optical.community)
+    request = _request(optical.host or "", optical.snmp, (optical.oid or "").lstrip("."))
     return await read_snmp(request, scale=optical.scale)
+
+
+def _request(host: str, snmp: SnmpConfig, *oids: str) -> "Request":
+    from agent.senses.snmp_query import Request, User
+
+    user = User(snmp.user, snmp.auth_key, snmp.priv_key) if snmp.user else None
+    return Request(host, list(oids), port=snmp.port, community=snmp.community, user=user)
