@@ -241,7 +241,7 @@ class PaceConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, rename={"lines": "line", "hosts": "host"}):
-    """The whole file; `[[line]]`, `[[host]]`, `[[service]]`, `[[optical]]`, `[[switch_port]]`, `[[member]]` are lists."""
+    """The whole file. Lists: `[[line]]`, `[[host]]`, `[[service]]`, `[[optical]]`, `[[switch_port]]`, `[[member]]`."""
 
     device: DeviceConfig
     lan: LanConfig
