@@ -50,9 +50,13 @@ class BadgeConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PageConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """The touch page. Port 0 takes a free one and says which in `page.json` in the state folder."""
+    """The touch page. Port 0 takes a free one and says which in `page.json` in the state folder.
+
+    `sounds`: the page says the prompts itself, for a tablet that stands away from the kiosk's loudspeaker.
+    """
 
     enabled: bool = False
+    sounds: bool = False
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
 

@@ -24,19 +24,28 @@ from media.speech import can_speak, speak
 log = logging.getLogger("kiosk.prompts")
 
 PROMPTS: Final = ("question", "thanks", "reasons")
+_LOOK_S: Final = 1.0
 _MOST_BYTES: Final = 4 * 1024 * 1024  # two minutes of a recording at the output's rate, and some
 
 
-class Prompter:
-    """Plays prompts on one output. `volume_pct` tells how loud it may be now."""
+class PromptStore:
+    """Every prompt of the settings in every language, as PCM at `rate_hz`."""
 
-    def __init__(self, output: Output, recordings: Path | None, volume_pct: Callable[[], int]) -> None:
-        self._output = output
+    def __init__(self, recordings: Path | None, rate_hz: int) -> None:
+        self.rate_hz: Final = rate_hz
+        self.failed = 0
         self._recordings = recordings
-        self._volume_pct = volume_pct
         self._ready: dict[tuple[str, str], bytes] = {}
         self._scaled: dict[tuple[str, str, int], bytes] = {}
-        self.failed = 0
+
+    async def follow(self, settings: Callable[[], KioskSettings]) -> None:
+        """Make prompts ready, and again whenever the settings have changed, until cancelled."""
+        prepared: KioskSettings | None = None
+        while True:
+            if (now := settings()) is not prepared:
+                prepared = now
+                await self.prepare(now)
+            await asyncio.sleep(_LOOK_S)
 
     async def prepare(self, settings: KioskSettings) -> None:
         """Make all prompts of these settings ready; what cannot be had is logged and left out."""
@@ -49,26 +58,24 @@ class Prompter:
         self._ready = ready
         self._scaled.clear()
 
-    def play(self, prompt: Prompt) -> None:
-        """Say it now, instead of what is being said; nothing in a quiet hour."""
-        volume_pct = self._volume_pct()
+    def get(self, language: str, name: str, volume_pct: int) -> bytes | None:
+        """The prompt at this volume, in Vietnamese where the language has none; None in a quiet hour or without it."""
         if volume_pct <= 0:
-            return
-        for language in (prompt.language, "vi"):
-            pcm = self._ready.get((language, prompt.name))
-            if pcm is not None:
-                key = (language, prompt.name, volume_pct)
+            return None
+        for spoken in (language, "vi"):
+            if (pcm := self._ready.get((spoken, name))) is not None:
+                key = (spoken, name, volume_pct)
                 if key not in self._scaled:
                     self._scaled[key] = scale(pcm, volume_pct)
-                self._output.play(self._scaled[key])
-                return
+                return self._scaled[key]
+        return None
 
     def _make(self, settings: KioskSettings, language: str, name: str) -> bytes | None:
         for path in self._files(language, name):
             try:
                 if path.stat().st_size > _MOST_BYTES:
                     raise CommuneError(f"more than {_MOST_BYTES} bytes")
-                return read_wav(path.read_bytes(), self._output.rate_hz)
+                return read_wav(path.read_bytes(), self.rate_hz)
             except FileNotFoundError:
                 continue
             except (OSError, CommuneError) as error:
@@ -76,7 +83,7 @@ class Prompter:
         if not can_speak(language):
             return None
         try:
-            return speak(text_of(settings, language, name), language, self._output.rate_hz)
+            return speak(text_of(settings, language, name), language, self.rate_hz)
         except CommuneError as error:
             self._failed(language, name, str(error))
             return None
@@ -88,6 +95,20 @@ class Prompter:
     def _failed(self, language: str, name: str, error: str) -> None:
         self.failed += 1
         log.warning("prompt not ready %s", fields(language=language, prompt=name, error=error))
+
+
+class Prompter:
+    """Plays prompts on one output. `volume_pct` tells how loud it may be now."""
+
+    def __init__(self, output: Output, store: PromptStore, volume_pct: Callable[[], int]) -> None:
+        self._output = output
+        self._store = store
+        self._volume_pct = volume_pct
+
+    def play(self, prompt: Prompt) -> None:
+        """Say it now, instead of what is being said; nothing in a quiet hour."""
+        if (pcm := self._store.get(prompt.language, prompt.name, self._volume_pct())) is not None:
+            self._output.play(pcm)
 
 
 def text_of(settings: KioskSettings, language: str, name: str) -> str:

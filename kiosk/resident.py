@@ -36,12 +36,13 @@ from kiosk.config import KioskFile
 from kiosk.keypad import Keypad
 from kiosk.panel.desk import Panels
 from kiosk.screen_link import ScreenLink
-from kiosk.settings import KioskSettings, local_time, volume_pct
+from kiosk.settings import local_time, volume_pct
 from kiosk.settings_store import PROPERTY, SettingsStore
 from media import Output
 
 if TYPE_CHECKING:
     from kiosk.page.app import TouchPage
+    from kiosk.page.prompt_files import PromptFiles
 
 log = logging.getLogger("kiosk")
 
@@ -51,6 +52,7 @@ _CLOSE_DAYS_EVERY_S: Final = 30.0
 _AGAIN_S: Final = 5.0
 _DRAIN_S: Final = 2.0
 _UNSURE_PCT: Final = 30
+_PAGE_RATE_HZ: Final = 22_050
 _LIMITS_S: Final = {"booth": 15.0}
 
 
@@ -94,6 +96,7 @@ class Resident:
         ]
         self._screen = ScreenLink(self.booth, self._state / "screen.sock", config.screen)
         self._touch: TouchPage | None = None
+        self._beside: set[asyncio.Task[None]] = set()
         self._restart = asyncio.Event()
         self._converge(config)
         self._progress = Progress(time.monotonic, _LIMITS_S)
@@ -111,7 +114,7 @@ class Resident:
                 notify("STOPPING=1")
                 if self._touch is not None:
                     self._touch.close()  # open pages must not hold the server up
-                for task in tasks:
+                for task in (*tasks, *self._beside):
                     task.cancel()
         finally:
             await self._end()
@@ -213,22 +216,18 @@ class Resident:
             await asyncio.sleep(1.0)
 
     async def _sound(self) -> None:
-        from kiosk.prompts import Prompter  # only where there is a loudspeaker
+        from kiosk.prompts import Prompter, PromptStore  # only where there is a loudspeaker
 
-        sound = self._config.sound
         output = await self._open_output()
         try:
-            recordings = Path(sound.recordings) if sound.recordings else None
-            prompter = Prompter(output, recordings, self._volume_pct)
-            self.booth.on_prompt(prompter.play)
-            prepared: KioskSettings | None = None
-            while True:
-                if self.booth.settings is not prepared:
-                    prepared = self.booth.settings
-                    await prompter.prepare(prepared)
-                await asyncio.sleep(1.0)
+            store = PromptStore(self._recordings(), output.rate_hz)
+            self.booth.on_prompt(Prompter(output, store, self._volume_pct).play)
+            await store.follow(lambda: self.booth.settings)
         finally:
             output.close()
+
+    def _recordings(self) -> Path | None:
+        return Path(self._config.sound.recordings) if self._config.sound.recordings else None
 
     async def _open_output(self) -> Output:
         sound = self._config.sound
@@ -260,7 +259,8 @@ class Resident:
         from web.server import serve
 
         page, key = self._config.page, self._page_key()
-        touch = self._touch = TouchPage(self.booth, key, prompts=None)
+        prompts = self._page_prompts() if page.sounds else None
+        touch = self._touch = TouchPage(self.booth, key, prompts=prompts)
 
         def listening(port: int) -> None:
             url = f"http://{page.host}:{port}/{key}/"
@@ -272,6 +272,15 @@ class Resident:
             except UnavailableError as error:
                 log.error("touch page not served %s", fields(error=error))
             await asyncio.sleep(_AGAIN_S)
+
+    def _page_prompts(self) -> "PromptFiles":
+        from kiosk.page.prompt_files import PromptFiles
+        from kiosk.prompts import PromptStore
+
+        store = PromptStore(self._recordings(), _PAGE_RATE_HZ)
+        following = asyncio.create_task(store.follow(lambda: self.booth.settings), name="page prompts")
+        self._beside.add(following)
+        return PromptFiles(store, self._volume_pct)
 
     def _page_key(self) -> str:
         """The secret in the page's address, made at the first start: who can press can vote."""

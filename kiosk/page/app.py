@@ -185,7 +185,7 @@ class TouchPage:
             wav = self._prompts.wav(request.path_params["language"], request.path_params["name"])
         if wav is None:
             raise HTTPException(404)
-        return Response(wav, media_type="audio/wav", headers={"Cache-Control": "max-age=3600"})
+        return Response(wav, media_type="audio/wav", headers={"Cache-Control": "no-store"})
 
     async def _events(self, request: Request) -> Response:
         self._open(request)

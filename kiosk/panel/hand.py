@@ -38,11 +38,9 @@ class HandPanel(App[None]):
     #state { width: 90%; height: 4; text-align: center; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(str(number), f"press({number})", show=False) for number in range(1, 9)),
-        Binding("u", "cable", msgid("Cable")),
-        Binding("c", "cycle", msgid("Power")),
-        Binding("q", "quit", msgid("Quit")),
+        Binding(str(number), f"press({number})", show=False) for number in range(1, 9)
     ]
+    ENABLE_COMMAND_PALETTE = False
 
     def __init__(self, command: Callable[[Command], None], *, language: str) -> None:
         super().__init__()
@@ -50,6 +48,10 @@ class HandPanel(App[None]):
         self._language = language
         self._seen: Seen | None = None
         self.drawn = asyncio.Event()
+        text = translator(language).gettext
+        self.bind("u", "cable", description=text(msgid("Cable")))
+        self.bind("c", "cycle", description=text(msgid("Power")))
+        self.bind("q", "quit", description=text(msgid("Quit")))
 
     def on_mount(self) -> None:
         """From here on `show` may be called."""

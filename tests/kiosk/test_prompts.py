@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from kiosk.flow import Prompt
-from kiosk.prompts import Prompter
+from kiosk.prompts import Prompter, PromptStore
 from kiosk.settings import KioskSettings
 from media.simulated import RATE_HZ
 from tests.media.test_sound import tone, wav
@@ -34,8 +34,9 @@ async def test_a_recording_is_preferred_and_speech_fills_in(tmp_path: Path) -> N
     (tmp_path / "mtq").mkdir()
     wav(tone(0.3), tmp_path / "mtq" / "thanks.wav")
     output = Heard()
-    prompter = Prompter(output, tmp_path, lambda: 100)
-    await prompter.prepare(KioskSettings(languages=["vi", "mtq"]))
+    store = PromptStore(tmp_path, RATE_HZ)
+    prompter = Prompter(output, store, lambda: 100)
+    await store.prepare(KioskSettings(languages=["vi", "mtq"]))
     prompter.play(Prompt("thanks", "mtq"))
     prompter.play(Prompt("thanks", "vi"))
     prompter.play(Prompt("question", "mtq"))  # neither recording nor voice: said in Vietnamese
@@ -47,8 +48,9 @@ async def test_a_recording_is_preferred_and_speech_fills_in(tmp_path: Path) -> N
 
 async def test_the_hour_sets_the_volume_and_a_quiet_hour_is_silent() -> None:
     output, volume = Heard(), 50
-    prompter = Prompter(output, None, lambda: volume)
-    await prompter.prepare(KioskSettings(languages=["vi"]))
+    store = PromptStore(None, RATE_HZ)
+    prompter = Prompter(output, store, lambda: volume)
+    await store.prepare(KioskSettings(languages=["vi"]))
     prompter.play(Prompt("thanks", "vi"))
     volume = 0
     prompter.play(Prompt("thanks", "vi"))
@@ -63,8 +65,9 @@ async def test_a_broken_recording_is_counted_and_speech_takes_its_place(tmp_path
     (tmp_path / "vi").mkdir()
     (tmp_path / "vi" / "thanks.wav").write_bytes(b"RIFF....WAVE")
     output = Heard()
-    prompter = Prompter(output, tmp_path, lambda: 100)
-    await prompter.prepare(msgspec.structs.replace(KioskSettings(), languages=["vi"]))
+    store = PromptStore(tmp_path, RATE_HZ)
+    prompter = Prompter(output, store, lambda: 100)
+    await store.prepare(msgspec.structs.replace(KioskSettings(), languages=["vi"]))
     prompter.play(Prompt("thanks", "vi"))
-    assert prompter.failed == 1
+    assert store.failed == 1
     assert len(output.played[0]) > RATE_HZ
