@@ -7,24 +7,18 @@ journal closes; all within 5 s.
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import msgspec
-
-from bus.convergence import Converger
 from bus.courier import Courier, Doorbell
-from bus.entries import ClockAnchor, DesiredReached
+from bus.entries import ClockAnchor
 from bus.envelope import SigningKey, load_public_keys
-from bus.errors import UnavailableError, WrongInputError
-from bus.files import replace_file
+from bus.errors import UnavailableError
 from bus.journal import Journal
 from bus.logs import fields
-from bus.messages import Reached
 from bus.mqtt import Link
 from bus.presence import Presence, last_will
 from bus.supervision import Progress, notify, watchdog_interval_s
@@ -36,13 +30,11 @@ from kiosk.config import KioskFile
 from kiosk.keypad import Keypad
 from kiosk.panel.desk import Panels
 from kiosk.screen_link import ScreenLink
-from kiosk.settings import local_time, volume_pct
-from kiosk.settings_store import PROPERTY, SettingsStore
-from media import Output
+from kiosk.settings_store import SettingsStore
+from kiosk.wishes import Wishes
 
 if TYPE_CHECKING:
-    from kiosk.page.app import TouchPage
-    from kiosk.page.prompt_files import PromptFiles
+    from kiosk.page.service import PageService
 
 log = logging.getLogger("kiosk")
 
@@ -95,10 +87,17 @@ class Resident:
             for number, keypad in enumerate(config.keypad, 1)
         ]
         self._screen = ScreenLink(self.booth, self._state / "screen.sock", config.screen)
-        self._touch: TouchPage | None = None
-        self._beside: set[asyncio.Task[None]] = set()
-        self._restart = asyncio.Event()
-        self._converge(config)
+        self._page: PageService | None = None
+        self._wishes = Wishes(
+            self._link,
+            device,
+            {issuer: load_public_keys([Path(path)]) for issuer, path in config.settings_from.items()},
+            self._state,
+            journal=self._journal,
+            booth=self.booth,
+            store=self._store,
+            blink=self._panels.blink,
+        )
         self._progress = Progress(time.monotonic, _LIMITS_S)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -110,62 +109,14 @@ class Resident:
                 tasks = [group.create_task(work, name=name) for name, work in self._work().items()]
                 notify("READY=1")
                 log.info("kiosk serves %s", fields(counter=self.booth.settings.counter, panels=len(self._panels.desks)))
-                await _first(stop, self._restart)
+                await _first(stop, self._wishes.restart)
                 notify("STOPPING=1")
-                if self._touch is not None:
-                    self._touch.close()  # open pages must not hold the server up
-                for task in (*tasks, *self._beside):
+                if self._page is not None:
+                    self._page.close()  # open pages must not hold the server up
+                for task in tasks:
                     task.cancel()
         finally:
             await self._end()
-
-    def _converge(self, config: KioskFile) -> None:
-        """What the province or the commune may desire of a kiosk."""
-        device = config.device
-        keys = {issuer: load_public_keys([Path(path)]) for issuer, path in config.settings_from.items()}
-        converger = Converger(
-            self._link,
-            site=device.site,
-            device=device.id,
-            issuer_keys=keys,
-            state_file=self._state / "desired.json",
-            on_reached=self._reached,
-        )
-        converger.handle(PROPERTY, self._take_settings)
-        converger.handle("officer", self._take_officer)
-        converger.handle("identify", self._identify)
-        converger.handle("restart", self._obey_restart, ends_process=True)
-
-    async def _take_settings(self, value: msgspec.Raw) -> str:
-        settings = self._store.accept(bytes(value))
-        self.booth.use(settings)
-        return f"counter {settings.counter}"
-
-    async def _take_officer(self, value: msgspec.Raw) -> str:
-        """The console says who is on duty: a code of the settings, or "" for nobody."""
-        code = _decode(value, str)
-        if code and code not in {officer.code for officer in self.booth.settings.officers}:
-            raise WrongInputError(f"officer {code!r} is not in this kiosk's settings")
-        await self.booth.box.set_officer(code, "console")
-        return code
-
-    async def _identify(self, value: msgspec.Raw) -> None:
-        """Blink, so that the person in front of several kiosks sees which one is meant."""
-        seconds = _decode(value, float)
-        if not 1 <= seconds <= 60:
-            raise WrongInputError(f"identify for {seconds} s: 1 to 60 are wanted")
-        self._panels.blink(seconds)
-
-    async def _obey_restart(self, value: msgspec.Raw) -> None:
-        """End; whoever supervises this process starts it again."""
-        self._restart.set()
-
-    async def _reached(self, issuer: str, name: str, reached: Reached) -> None:
-        record = DesiredReached(self._config.device.id, issuer, name, reached.version, reached.result, reached.detail)
-        try:
-            await self._journal.record(record)
-        except UnavailableError as error:
-            log.error("desired state not recorded %s", fields(name=name, error=error))
 
     def _work(self) -> dict[str, Coroutine[Any, Any, None]]:
         work = {
@@ -181,10 +132,31 @@ class Resident:
         if self._config.badge is not None:
             badge = self._config.badge
             work["badge"] = BadgeReader(badge.path, self.booth, baud=badge.baud).run()
-        if self._config.sound.enabled:
-            work["sound"] = self._sound()
-        if self._config.page.enabled:
-            work["page"] = self._page()
+        work |= self._voice_and_page()
+        return work
+
+    def _voice_and_page(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """What only some kiosks have; imported only there."""
+        work: dict[str, Coroutine[Any, Any, None]] = {}
+        config = self._config
+        if not (config.sound.enabled or config.page.enabled):
+            return work
+        from kiosk.voice import PAGE_RATE_HZ, Voice
+
+        voice = Voice(config.sound, self.booth, self._clock)
+        if config.sound.enabled:
+            work["voice"] = voice.run()
+        if config.page.enabled:
+            from kiosk.page.prompt_files import PromptFiles
+            from kiosk.page.service import PageService
+
+            prompts = None
+            if config.page.sounds:
+                store = voice.store(PAGE_RATE_HZ)
+                prompts = PromptFiles(store, voice.volume_pct)
+                work["page prompts"] = voice.follow(store)
+            self._page = PageService(self.booth, config.page, self._state, prompts=prompts)
+            work["page"] = self._page.run()
         return work
 
     async def _tick(self) -> None:
@@ -214,83 +186,6 @@ class Resident:
                 except UnavailableError as error:
                     log.error("clock anchor not written %s", fields(error=error))
             await asyncio.sleep(1.0)
-
-    async def _sound(self) -> None:
-        from kiosk.prompts import Prompter, PromptStore  # only where there is a loudspeaker
-
-        output = await self._open_output()
-        try:
-            store = PromptStore(self._recordings(), output.rate_hz)
-            self.booth.on_prompt(Prompter(output, store, self._volume_pct).play)
-            await store.follow(lambda: self.booth.settings)
-        finally:
-            output.close()
-
-    def _recordings(self) -> Path | None:
-        return Path(self._config.sound.recordings) if self._config.sound.recordings else None
-
-    async def _open_output(self) -> Output:
-        sound = self._config.sound
-        if sound.wav:
-            from media.simulated import WavOutput
-
-            return WavOutput(Path(sound.wav))
-        from media.portaudio import PortAudioOutput
-
-        told = False
-        while True:
-            try:
-                return await asyncio.to_thread(PortAudioOutput, sound.device)
-            except UnavailableError as error:
-                if not told:
-                    log.error("no sound %s", fields(error=error))
-                told = True
-                await asyncio.sleep(_AGAIN_S)
-
-    def _volume_pct(self) -> int:
-        # On a clock that nobody vouches for it might be the middle of the night: be soft, not silent.
-        stamp = self._clock.now()
-        if stamp.quality == "unknown":
-            return min(_UNSURE_PCT, max((rule.volume_pct for rule in self.booth.settings.volumes), default=0))
-        return volume_pct(self.booth.settings, local_time(stamp.wall_ms))
-
-    async def _page(self) -> None:
-        from kiosk.page.app import TouchPage  # only where it is served
-        from web.server import serve
-
-        page, key = self._config.page, self._page_key()
-        prompts = self._page_prompts() if page.sounds else None
-        touch = self._touch = TouchPage(self.booth, key, prompts=prompts)
-
-        def listening(port: int) -> None:
-            url = f"http://{page.host}:{port}/{key}/"
-            replace_file(self._state / "page.json", b'{"url":"%s"}\n' % url.encode(), mode=0o600)
-
-        while True:
-            try:
-                await serve(touch.app(), host=page.host, port=page.port, on_listening=listening)
-            except UnavailableError as error:
-                log.error("touch page not served %s", fields(error=error))
-            await asyncio.sleep(_AGAIN_S)
-
-    def _page_prompts(self) -> "PromptFiles":
-        from kiosk.page.prompt_files import PromptFiles
-        from kiosk.prompts import PromptStore
-
-        store = PromptStore(self._recordings(), _PAGE_RATE_HZ)
-        following = asyncio.create_task(store.follow(lambda: self.booth.settings), name="page prompts")
-        self._beside.add(following)
-        return PromptFiles(store, self._volume_pct)
-
-    def _page_key(self) -> str:
-        """The secret in the page's address, made at the first start: who can press can vote."""
-        path = self._state / "page.key"
-        try:
-            return path.read_text().strip()
-        except FileNotFoundError:
-            key = secrets.token_urlsafe(32)
-            replace_file(path, key.encode(), mode=0o600)
-            return key
 
     async def _supervise(self) -> None:
         interval_s = watchdog_interval_s()
@@ -326,13 +221,6 @@ async def _first(*events: asyncio.Event) -> None:
     finally:
         for task in waiting:
             task.cancel()
-
-
-def _decode(value: msgspec.Raw, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(value, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise WrongInputError(str(error)) from error
 
 
 def run_kiosk(config: KioskFile, stop_on: Callable[[asyncio.Event], None]) -> None:

@@ -1,0 +1,74 @@
+"""The kiosk's voice: which output, how loud now, and which prompts are ready. A missing sound device is tried again."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Final
+
+from bus.clock import Quality
+from bus.errors import UnavailableError
+from bus.logs import fields
+from bus.timekeeper import Timekeeper
+from kiosk.booth import Booth
+from kiosk.config import SoundConfig
+from kiosk.prompts import Prompter, PromptStore
+from kiosk.settings import local_time, volume_pct
+from media import Output
+
+log = logging.getLogger("kiosk.voice")
+
+PAGE_RATE_HZ: Final = 22_050
+_AGAIN_S: Final = 5.0
+# On a clock that nobody vouches for it might be the middle of the night: soft, not silent.
+_UNSURE_PCT: Final = 30
+
+
+class Voice:
+    """Says the booth's prompts on the kiosk's own loudspeaker, or makes them ready for a page to say."""
+
+    def __init__(self, config: SoundConfig, booth: Booth, clock: Timekeeper) -> None:
+        self._config = config
+        self._booth = booth
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Speak until cancelled."""
+        output = await self._open()
+        try:
+            store = self.store(output.rate_hz)
+            self._booth.on_prompt(Prompter(output, store, self.volume_pct).play)
+            await self.follow(store)
+        finally:
+            output.close()
+
+    def store(self, rate_hz: int) -> PromptStore:
+        """An empty store with the configured recordings."""
+        return PromptStore(Path(self._config.recordings) if self._config.recordings else None, rate_hz)
+
+    async def follow(self, store: PromptStore) -> None:
+        """Keep the store ready for the settings of now, until cancelled."""
+        await store.follow(lambda: self._booth.settings)
+
+    def volume_pct(self) -> int:
+        """How loud it may be at this moment."""
+        stamp = self._clock.now()
+        if stamp.quality is Quality.UNKNOWN:
+            return min(_UNSURE_PCT, max((rule.volume_pct for rule in self._booth.settings.volumes), default=0))
+        return volume_pct(self._booth.settings, local_time(stamp.wall_ms))
+
+    async def _open(self) -> Output:
+        if self._config.wav:
+            from media.simulated import WavOutput
+
+            return WavOutput(Path(self._config.wav))
+        from media.portaudio import PortAudioOutput  # only where there is a loudspeaker
+
+        told = False
+        while True:
+            try:
+                return await asyncio.to_thread(PortAudioOutput, self._config.device)
+            except UnavailableError as error:
+                if not told:
+                    log.error("no sound %s", fields(error=error))
+                told = True
+                await asyncio.sleep(_AGAIN_S)
