@@ -78,7 +78,10 @@ class Resident:
         prober = Prober(self._layout.targets, observer.take_result)
         neighbours = Neighbours(self._config, self._journal, recorder, stamp=self._timekeeper.now, bell=self._bell)
         control = ControlServer(Path(self._config.agent.state) / "control.sock", self._answers(observer, neighbours))
-        await control.start()
+        try:
+            await control.start()
+        except UnavailableError as error:  # a broken disk: without a door, but watching
+            _LOG.error("no control socket %s", fields(error=error))
         await self._server.start(self._config.pages.host, self._config.pages.port)
         try:
             async with asyncio.TaskGroup() as group:
