@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from bus.errors import CommuneError, UnavailableError
+from bus.unix_sockets import listen_at
 
 _REQUEST_BYTES: Final = 65_536
 _AT_ONCE: Final = 8
@@ -48,9 +49,9 @@ class ControlServer:
     async def start(self) -> None:
         """Listen. `UnavailableError` where the socket cannot be made."""
         try:
-            self._path.unlink(missing_ok=True)
-            self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=_REQUEST_BYTES)
-            self._path.chmod(0o600)
+            self._server = await asyncio.start_unix_server(
+                self._serve, sock=listen_at(self._path), limit=_REQUEST_BYTES
+            )
         except OSError as error:
             raise UnavailableError(f"the control socket {self._path} cannot be made: {error}") from error
 

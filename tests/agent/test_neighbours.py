@@ -19,6 +19,7 @@ from bus.entries import DesiredReached, PresenceChanged
 from bus.envelope import SigningKey
 from bus.mqtt import Link
 from bus.presence import Presence, last_will
+from bus.unix_sockets import connect_to
 from tests.agent.journals import of, read_records
 
 FILE = """
@@ -57,7 +58,7 @@ def broker(tmp_path: Path) -> Iterator[int]:
 
 async def ask(folder: Path, request: dict[str, Any] | bytes) -> Any:
     line = request if isinstance(request, bytes) else json.dumps(request).encode() + b"\n"
-    reader, writer = await asyncio.open_unix_connection(str(folder / "state" / "control.sock"))
+    reader, writer = await asyncio.open_unix_connection(sock=connect_to(folder / "state" / "control.sock"))
     writer.write(line)
     answer = json.loads(await reader.readline())
     writer.close()
