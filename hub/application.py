@@ -24,6 +24,7 @@ from bus.texts import msgid
 from hub.api.resource import Api
 from hub.api.routes import routes as api_routes
 from hub.api.tokens import Tokens
+from hub.config import RATINGS, RatingsConfig
 from hub.database import Database
 from hub.pages.board import Board
 from web import pages, problems
@@ -61,6 +62,7 @@ def create_app(
     sessions: Path | None = None,
     secure: bool = False,
     silent_after_s: int = 90,
+    ratings: RatingsConfig = RATINGS,
     now_s: Callable[[], float] = time.time,
 ) -> Starlette:
     """Compose it. `users` and `tokens` are files that may come to be later: until then nobody gets in.
@@ -71,7 +73,7 @@ def create_app(
     static = StaticFiles(_FOLDER / "static")
     shown = Pages(LOOK, static, _FOLDER / "templates", now_s=now_s, secure=secure)
     sign_in = SignIn(Users(users), Sessions(sessions, now_s=now_s), shown, secure=secure)
-    api = Api(database, Tokens(tokens), now_s, silent_after_s)
+    api = Api(database, Tokens(tokens), now_s, silent_after_s, ratings)
     board = Board(database, shown, now_s=now_s, silent_after_s=silent_after_s)
     refusals = _Refusals(shown)
     app = Starlette(

@@ -46,6 +46,18 @@ class KeepConfig(Struct, frozen=True, forbid_unknown_fields=True):
     minute_days: Days = 400
 
 
+class RatingsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What may be published of ratings (docs/ratings.md). `least_n`: no figure stands for fewer votes. `small_n`: one
+    of fewer is marked as of a small sample, and a commune with fewer is not ranked.
+    """
+
+    least_n: Annotated[int, Meta(ge=1, le=1000)] = 5
+    small_n: Annotated[int, Meta(ge=1, le=100_000)] = 30
+
+
+RATINGS: Final = RatingsConfig()
+
+
 class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One hub. `store` is a SQLAlchemy URL; several hubs may share one PostgreSQL store.
 
@@ -62,6 +74,7 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpConfig = HttpConfig()
     remote_write: RemoteWriteConfig | None = None
     keep: KeepConfig = KeepConfig()
+    ratings: RatingsConfig = RatingsConfig()
     beacon_s: Annotated[int, Meta(ge=1, le=60)] = 10
     silent_after_s: Annotated[int, Meta(ge=5, le=86_400)] = 90
 

@@ -149,6 +149,7 @@ class Service:
             sessions=token_file(self._config).with_name("sessions.json"),
             secure=bool(http.certificate),
             silent_after_s=self._config.silent_after_s,
+            ratings=self._config.ratings,
         )
         return _Server(
             uvicorn.Config(

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import NODEFAULT
 
+from hub.api.files import KINDS
 from hub.api.parameters import plain
 from hub.api.resource import Resource
 from hub.api.tokens import SCOPES
@@ -50,6 +51,12 @@ def document(resources: Sequence[Resource[Any, Any]]) -> dict[str, Any]:
             "/metrics": {"get": _metrics()},
             "/api/v1/openapi.json": {"get": _self()},
             **{resource.path: {"get": _listing(resource, schema)} for resource, schema in shown.items()},
+            **{
+                f"{resource.path}.{kind}": {"get": _file(resource, kind)}
+                for resource in resources
+                if resource.sheet is not None
+                for kind in KINDS
+            },
         },
         "components": {
             "schemas": components,
@@ -92,6 +99,22 @@ def _listing(resource: Resource[Any, Any], item: dict[str, Any]) -> dict[str, An
                 },
             },
             **_refusals("400", "401", "403", "405", "503"),
+        },
+    }
+
+
+def _file(resource: Resource[Any, Any], kind: str) -> dict[str, Any]:
+    """The same listing as a file, whole."""
+    like = _listing(resource, {})
+    schema = {"type": "string"} if kind == "csv" else {"type": "string", "format": "binary"}
+    return {
+        **like,
+        "operationId": f"{like['operationId']}-{kind}",
+        "summary": f"{resource.summary}, as {kind.upper()}",
+        "parameters": [one for one in like["parameters"] if one["name"] not in ("limit", "after")],
+        "responses": {
+            **like["responses"],
+            "200": {"description": "The file.", "content": {KINDS[kind].split(";")[0]: {"schema": schema}}},
         },
     }
 

@@ -20,9 +20,11 @@ from starlette.responses import Response
 from hub import schema
 from hub.api import parameters
 from hub.api.parameters import CursorKey, Paging
-from hub.api.tokens import Scope, Tokens
+from hub.api.tokens import Scope, Token, Tokens
+from hub.config import RATINGS, RatingsConfig
 from hub.database import Database
 from hub.schema import site
+from hub.sheets import Sheet
 
 log = logging.getLogger("api")
 
@@ -39,6 +41,7 @@ class Asked(Generic[P]):
     count: int
     now_ms: int
     silent_after_s: int
+    ratings: RatingsConfig = RATINGS
 
 
 # Items with their sort keys, ascending, `Asked.count` at most.
@@ -59,6 +62,10 @@ class Resource(Generic[P, Item]):
     scope: Scope = "read"
     # Each look is written to the store's `audit` before anything is shown.
     journaled: bool = False
+    # Where the parameters ask for more than `scope` opens: that scope is wanted too, and the look is journaled.
+    more: Callable[[P], Scope | None] | None = None
+    # How it is written as a table, at the same path with `.csv` and `.xlsx`; None for no such files.
+    sheet: Sheet[Item] | None = None
     tags: tuple[str, ...] = field(default=("state",))
 
 
@@ -70,23 +77,33 @@ class Api:
     tokens: Tokens
     now_s: Callable[[], float]
     silent_after_s: int
+    ratings: RatingsConfig = RATINGS
 
 
 def listing(api: Api, resource: Resource[Any, Any]) -> Callable[[Request], Any]:
     """The endpoint of a resource."""
 
     async def endpoint(request: Request) -> Response:
-        token = api.tokens.check(request, resource.scope)
-        params = parameters.read(request.query_params.multi_items(), resource.params)
-        after = parameters.read_cursor(params.after, resource.key) if params.after is not None else None
+        params, after = await admit(api, resource, request)
         # One more than a page, to know whether there is another.
-        asked = Asked(params, after, params.limit + 1, int(api.now_s() * 1000), api.silent_after_s)
-        if resource.journaled:
-            await anyio.to_thread.run_sync(audit, api, f"token {token.name}", resource.path, request.url.query)
+        asked = Asked(params, after, params.limit + 1, int(api.now_s() * 1000), api.silent_after_s, api.ratings)
         body = await anyio.to_thread.run_sync(_page, api, resource, asked)
         return Response(body, 200, {"Cache-Control": "no-store"}, "application/json")
 
     return endpoint
+
+
+async def admit(api: Api, resource: Resource[Any, Any], request: Request) -> tuple[Any, CursorKey | None]:
+    """The checked parameters and cursor of somebody who may ask, after the look was journaled where it must be."""
+    token: Token = api.tokens.check(request, resource.scope)
+    params = parameters.read(request.query_params.multi_items(), resource.params)
+    after = parameters.read_cursor(params.after, resource.key) if params.after is not None else None
+    more = resource.more(params) if resource.more is not None else None
+    if more is not None:
+        api.tokens.check(request, more)
+    if resource.journaled or more is not None:
+        await anyio.to_thread.run_sync(audit, api, f"token {token.name}", request.url.path, request.url.query)
+    return params, after
 
 
 def audit(api: Api, who: str, what: str, detail: str) -> None:

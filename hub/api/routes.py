@@ -10,9 +10,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from hub.api.files import KINDS, file_endpoint
 from hub.api.openapi import document
 from hub.api.resource import Api, Resource, listing
-from hub.api.resources import availability, devices, events, journals, links, outages, ratings
+from hub.api.resources import (
+    availability,
+    devices,
+    events,
+    journals,
+    links,
+    outages,
+    rating_days,
+    rating_summary,
+    ratings,
+)
 
 # A resource joins the API by standing here.
 RESOURCES: Final[tuple[Resource[Any, Any], ...]] = (
@@ -22,6 +33,8 @@ RESOURCES: Final[tuple[Resource[Any, Any], ...]] = (
     availability.RESOURCE,
     outages.RESOURCE,
     events.RESOURCE,
+    rating_summary.RESOURCE,
+    rating_days.RESOURCE,
     ratings.RESOURCE,
 )
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -48,6 +61,12 @@ def routes(api: Api, metrics: Callable[[], bytes]) -> list[Route]:
         Route("/metrics", prometheus),
         Route("/api/v1/openapi.json", openapi),
         *(Route(resource.path, listing(api, resource), name=resource.path) for resource in RESOURCES),
+        *(
+            Route(f"{resource.path}.{kind}", file_endpoint(api, resource, kind))
+            for resource in RESOURCES
+            if resource.sheet is not None
+            for kind in KINDS
+        ),
     ]
 
 

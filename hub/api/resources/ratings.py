@@ -4,17 +4,20 @@ With four to nine visits a day at a counter, one row gives a citizen away to who
 permission of its own (`ratings-raw`), and each look is journaled.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 from sqlalchemy import Connection, and_, select
 
 from bus.clock import Quality
 from bus.identifiers import DeviceId, SiteId
+from bus.texts import msgid
 from hub.api.parameters import CursorKey, Instant, Paging, Words, epoch_ms
 from hub.api.resource import Asked, Resource, beyond, of_commune
 from hub.api.times import Utc, utc
+from hub.ratings.reads import SUPERSEDED
 from hub.schema import entry, journal, rating, rating_flag, rating_reason, site
+from hub.sheets import Column, Sheet
 
 
 class Rating(Struct, frozen=True):
@@ -111,9 +114,6 @@ def _read(connection: Connection, asked: Asked[RatingParams]) -> list[tuple[Curs
     ]
 
 
-SUPERSEDED = "superseded"  # heard late, after the vote that replaced it (docs/ratings.md)
-
-
 def _flags(connection: Connection, presses: list[tuple[str, str]]) -> dict[tuple[str, str], set[str]]:
     found: dict[tuple[str, str], set[str]] = {}
     query = select(rating_flag).where(
@@ -135,6 +135,31 @@ def _replaced(connection: Connection, ids: list[int]) -> set[int]:
     return set(connection.execute(query).scalars())
 
 
+SHEET: Final[Sheet[Rating]] = Sheet(
+    "ratings",
+    (
+        Column("id", msgid("Id"), lambda one: one.id),
+        Column("pressed_at", msgid("Pressed at (UTC)"), lambda one: one.pressed_at),
+        Column("clock_quality", msgid("Clock"), lambda one: one.clock_quality.value),
+        Column("corrected", msgid("Clock corrected"), lambda one: int(one.corrected)),
+        Column("site", msgid("Site"), lambda one: one.site),
+        Column("commune", msgid("Code"), lambda one: one.commune),
+        Column("kiosk", msgid("Kiosk"), lambda one: one.kiosk),
+        Column("source", msgid("Source"), lambda one: one.source),
+        Column("counter", msgid("Counter"), lambda one: one.counter),
+        Column("officer", msgid("Officer code"), lambda one: one.officer),
+        Column("question", msgid("Question"), lambda one: one.question),
+        Column("language", msgid("Language"), lambda one: one.language),
+        Column("level", msgid("Level"), lambda one: one.level),
+        Column("levels", msgid("Of levels"), lambda one: one.levels),
+        Column("stands", msgid("Stands"), lambda one: int(one.stands)),
+        Column("flags", msgid("Flags"), lambda one: " ".join(one.flags)),
+        Column("reason", msgid("Reason"), lambda one: one.reason),
+        Column("press", msgid("Press"), lambda one: one.press),
+        Column("replaces", msgid("Replaces"), lambda one: one.replaces),
+    ),
+)
+
 RESOURCE = Resource(
     path="/api/v1/ratings",
     summary="Presses of citizens, one by one",
@@ -145,5 +170,6 @@ RESOURCE = Resource(
     read=_read,
     scope="ratings-raw",
     journaled=True,
+    sheet=SHEET,
     tags=("ratings",),
 )
