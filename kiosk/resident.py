@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from bus.courier import Courier, Doorbell
 from bus.entries import ClockAnchor
@@ -38,13 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kiosk")
 
-T = TypeVar("T")
-
 _CLOSE_DAYS_EVERY_S: Final = 30.0
-_AGAIN_S: Final = 5.0
 _DRAIN_S: Final = 2.0
-_UNSURE_PCT: Final = 30
-_PAGE_RATE_HZ: Final = 22_050
 _LIMITS_S: Final = {"booth": 15.0}
 
 

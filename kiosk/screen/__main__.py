@@ -47,7 +47,7 @@ async def _follow(app: KioskScreen, socket: str) -> None:
                 while line := await reader.readline():
                     picture = msgspec.json.decode(line, type=Picture)
                     if app.is_running:
-                        await app.show(picture)
+                        app.show(picture)
             finally:
                 telling.cancel()
                 writer.close()

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from kiosk.panel.bench import PanelBench
@@ -112,6 +113,14 @@ def at_hub(demo: Demo) -> Counter[str]:
     return Counter(item["press"] for item in demo.items("/api/v1/ratings", commune=SITE))
 
 
+def seen_at_hub(demo: Demo) -> Counter[str]:
+    """The same, nothing while the hub is coming back from its kill."""
+    try:
+        return at_hub(demo)
+    except httpx.TransportError:
+        return Counter()
+
+
 def test_every_press_that_lit_up_is_at_the_hub_once(
     demo: Demo, finger: Finger, evidence: Callable[[str], None]
 ) -> None:
@@ -138,7 +147,12 @@ def test_every_press_that_lit_up_is_at_the_hub_once(
             killed[part] += 1
     until(lambda: finger.waiting() == 0, limit_s=60, what="the last press lights the panel up")
     told = set(finger.told)
-    until(lambda: told <= at_hub(demo).keys(), limit_s=120, every_s=1, what=f"all {len(told)} told presses at the hub")
+    until(
+        lambda: told <= seen_at_hub(demo).keys(),
+        limit_s=120,
+        every_s=1,
+        what=f"all {len(told)} told presses at the hub",
+    )
     found = at_hub(demo)
     assert found.keys() <= finger.pressed, "invented"
     assert max(found.values()) == 1, "doubled"
