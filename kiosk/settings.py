@@ -1,6 +1,6 @@
 """What a kiosk asks, shows and sounds: settings that converge from the province or the commune.
 
-They come as the desired property `kiosk.settings`, or stand in the configuration file until then. What is
+They come as the desired property `configuration`, or stand in the configuration file until then. What is
 refused is refused whole, with the reason reported back; the kiosk goes on with what it had. Times of day are local
 (Asia/Ho_Chi_Minh).
 """

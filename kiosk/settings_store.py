@@ -12,7 +12,7 @@ from kiosk.settings import KioskSettings
 
 log = logging.getLogger("kiosk.settings")
 
-PROPERTY = "kiosk.settings"
+PROPERTY = "configuration"
 
 
 class SettingsStore:

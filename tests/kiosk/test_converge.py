@@ -110,8 +110,8 @@ async def test_settings_and_officer_converge_and_are_reported(
     kiosk: KioskProcess, broker: Broker, site: str, tmp_path: Path
 ) -> None:
     async with issuer_on(broker, site, kiosk.issuer, tmp_path) as (issuer, reached):
-        await issuer.desire(DEVICE, "kiosk.settings", SETTINGS)
-        await until(lambda: "kiosk.settings" in reached and reached["kiosk.settings"].result == "done")
+        await issuer.desire(DEVICE, "configuration", SETTINGS)
+        await until(lambda: "configuration" in reached and reached["configuration"].result == "done")
         await issuer.desire(DEVICE, "officer", "CB-08")
         await until(lambda: "officer" in reached and reached["officer"].result == "done")
         await issuer.desire(DEVICE, "officer", "CB-99")
@@ -121,7 +121,7 @@ async def test_settings_and_officer_converge_and_are_reported(
     found = kiosk.journal()
     assert OfficerOnDuty("7", "CB-08", "console") in found
     results = [(item.name, item.result) for item in found if isinstance(item, DesiredReached)]
-    assert results == [("kiosk.settings", "done"), ("officer", "done"), ("officer", "refused")]
+    assert results == [("configuration", "done"), ("officer", "done"), ("officer", "refused")]
     kept = msgspec.json.decode((tmp_path / "state" / "settings.json").read_bytes(), type=KioskSettings)
     assert kept == SETTINGS
 
@@ -130,10 +130,10 @@ async def test_settings_that_make_no_sense_are_refused_whole(
     kiosk: KioskProcess, broker: Broker, site: str, tmp_path: Path
 ) -> None:
     async with issuer_on(broker, site, kiosk.issuer, tmp_path) as (issuer, reached):
-        await issuer.desire(DEVICE, "kiosk.settings", {"levels": 9, "counter": "8"})
-        await until(lambda: "kiosk.settings" in reached)
-        assert reached["kiosk.settings"].result == "refused"
-        assert "levels" in reached["kiosk.settings"].detail
+        await issuer.desire(DEVICE, "configuration", {"levels": 9, "counter": "8"})
+        await until(lambda: "configuration" in reached)
+        assert reached["configuration"].result == "refused"
+        assert "levels" in reached["configuration"].detail
         await issuer.desire(DEVICE, "no-such-thing", 1)
         await until(lambda: "no-such-thing" in reached and reached["no-such-thing"].result == "refused")
     assert not (tmp_path / "state" / "settings.json").exists()
@@ -143,7 +143,7 @@ async def test_a_stranger_with_another_key_changes_nothing(
     kiosk: KioskProcess, broker: Broker, site: str, tmp_path: Path
 ) -> None:
     async with issuer_on(broker, site, SigningKey.generate(), tmp_path) as (issuer, reached):
-        await issuer.desire(DEVICE, "kiosk.settings", SETTINGS)
+        await issuer.desire(DEVICE, "configuration", SETTINGS)
         await asyncio.sleep(1.0)
         assert reached == {}
     async with issuer_on(broker, site, kiosk.issuer, tmp_path) as (issuer, reached):
