@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -226,7 +226,7 @@ class MemberConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     id: DeviceId
     part: Literal["kiosk", "speaker", "conductor"]
-    settings: dict[str, str | int | float | bool] = {}
+    settings: dict[str, Any] = {}
 
 
 class PaceConfig(Struct, frozen=True, forbid_unknown_fields=True):
