@@ -16,9 +16,7 @@ def listen_at(path: Path, *, mode: int = 0o600) -> socket.socket:
     path.unlink(missing_ok=True)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        os.fchmod(
-            server.fileno(), mode
-        )  # before bind, so that nobody else gets a moment (unix(7))
+        os.fchmod(server.fileno(), mode)  # before bind, so that nobody else gets a moment (unix(7))
         with _short(path) as short:
             server.bind(short)
         server.listen()
