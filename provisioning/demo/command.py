@@ -158,6 +158,8 @@ def _where_to_look(line: dict[str, Any], demo: Demo, machine: Machine) -> Iterat
             yield "  " + text(
                 msgid("Commune {name}: agent {url}"), name=commune["name"], url=f"{commune['agent']}/metrics"
             )
+            for kiosk in commune["kiosks"]:
+                yield "    " + text(msgid("Kiosk {id}: {page}"), id=kiosk["id"], page=kiosk["page"])
         yield "  " + text(
             msgid("Folder: {path} (logs in {logs})"), path=demo.folder.root, logs=demo.folder.root / "logs"
         )
