@@ -1,6 +1,6 @@
 """The ballot box: a press goes in once, is on disk, and only then is anyone told.
 
-It holds the ledger of known presses, the memory of the last minute for `kiosk.votes`, and the day's tally; all three
+It holds the ledger of known presses, the memory of the last minute for `kiosk.votes`, and the days' totals; all three
 are rebuilt from the journal at start, so that a kiosk killed at any point knows what it had taken.
 """
 
@@ -8,18 +8,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final, Literal
 
 import msgspec
 
-from bus.clock import Stamp
-from bus.entries import EntryData, OfficerOnDuty, RatingDay, RatingFlagged, RatingPressed, RatingReason, read_data
+from bus.clock import Quality, Stamp
+from bus.entries import EntryData, OfficerOnDuty, RatingFlagged, RatingPressed, RatingReason, read_data
 from bus.errors import UnavailableError, WrongInputError
 from bus.journal import Journal
 from bus.logs import fields
 from bus.messages import Entry
-from kiosk.day import DayTally
+from kiosk.days import Days
 from kiosk.ledger import PressLedger
 from kiosk.panel.session import Known
 from kiosk.settings import KioskSettings, is_open, local_time
@@ -55,7 +54,7 @@ class BallotBox:
         self._ledger = PressLedger()
         self._recent: Recent = ()
         self._writing: dict[str, asyncio.Future[None]] = {}
-        self._tallies: dict[tuple[str, str], DayTally] = {}
+        self._days = Days()
         self.officer = ""
         self._recover()
 
@@ -84,7 +83,8 @@ class BallotBox:
     async def _take(self, ballot: Ballot) -> None:
         settings, stamp = self._settings(), self._stamp()
         pressed = Pressed(ballot.press, ballot.pressed_ms, ballot.level, settings.counter)
-        open_now = is_open(settings, local_time(stamp.wall_ms))
+        # Nobody is out of hours on the word of a clock that nobody vouches for.
+        open_now = stamp.quality is Quality.UNKNOWN or is_open(settings, local_time(stamp.wall_ms))
         self._recent, judged = judge(self._recent, pressed, counter_open=open_now)
         self._ledger.begin(ballot.press)
         record = RatingPressed(
@@ -123,33 +123,12 @@ class BallotBox:
 
     async def close_days(self) -> None:
         """Journal the totals of counters that have closed for the day, and of days that are over. Call now and then."""
-        settings, now = self._settings(), local_time(self._stamp().wall_ms)
-        today = now.date().isoformat()
-        for key, tally in list(self._tallies.items()):
-            over = tally.day != today
-            if tally.changed and (over or _closed_for_today(settings, now)):
-                await self._write(tally.closed(), self._stamp())
-            if over and not tally.changed:
-                del self._tallies[key]
+        for totals in self._days.due(self._settings(), self._stamp()):
+            await self._write(totals, self._stamp())
 
     async def _write(self, data: EntryData, stamp: Stamp) -> None:
         await asyncio.wrap_future(self._journal.append(data, at=stamp))
-        self._fold(data, stamp)
-
-    def _fold(self, data: EntryData, stamp: Stamp) -> None:
-        """Keep the totals; live and at start alike."""
-        match data:
-            case RatingPressed():
-                key = local_time(stamp.wall_ms).date().isoformat(), data.counter
-                self._tallies.setdefault(key, DayTally(*key)).take(data)
-            case RatingFlagged():
-                for tally in self._tallies.values():
-                    tally.take(data)
-            case RatingDay():
-                if (closed := self._tallies.get((data.day, data.counter))) is not None:
-                    closed.changed = False
-            case _:
-                pass
+        self._days.take(data, stamp)
 
     def _forget(self, press: str, judged: Judged) -> None:
         """A press that could not be written was never there."""
@@ -175,14 +154,8 @@ class BallotBox:
                     self.officer = data.officer
                 case _:
                     pass
-            self._fold(data, entry.at)
+            self._days.take(data, entry.at)
         log.info("ballots recovered %s", fields(presses=presses))
-
-
-def _closed_for_today(settings: KioskSettings, now: datetime) -> bool:
-    """No hours are left today. A counter without hours closes at midnight only."""
-    today = [hours for hours in settings.hours if now.isoweekday() in hours.days]
-    return bool(settings.hours) and all(hours.closes <= now.strftime("%H:%M") for hours in today)
 
 
 def _records(journal: Journal) -> Iterator[tuple[Entry, EntryData]]:

@@ -26,7 +26,7 @@ class _Standing:
 
 @dataclass(slots=True)
 class DayTally:
-    """Totals of one counter on one local day. `changed` says that something came since `closed` was last called."""
+    """Totals of one counter on one local day. `changed` says that something has come since they were journaled."""
 
     day: str
     counter: str
@@ -50,8 +50,7 @@ class DayTally:
                 pass
 
     def closed(self) -> RatingDay:
-        """The record of the day as it stands."""
-        self.changed = False
+        """The record of the day as it stands; `changed` until that record is on disk."""
         return RatingDay(
             day=self.day,
             counter=self.counter,

@@ -2,8 +2,9 @@
 
 A kiosk journals, at closing, how many were pressed, how many stand and how many of those bear no flag, by level, and
 the SHA-256 over the lines `press,level` in order of recording (`bus.entries.RatingDay`). Here the same is computed anew
-from the entries before that record: a press belongs to the local day in which it was recorded, by the device's own
-clock as it was; a press that two entries tell of counts once; what replaces it must be of the same day and counter.
+from the entries before that record: a press belongs to the local day in which it was recorded, by the device's clock
+or, where that was unknown, by its boot's anchor, and to no day where there is none; a press that two entries tell of
+counts once; what replaces it must be of the same day and counter.
 """
 
 import hashlib
@@ -14,8 +15,9 @@ from datetime import date
 from typing import Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
+from bus.clock import Quality
 from bus.entries import RatingFlagged, RatingPressed, read_data
 from bus.errors import WrongInputError
 from bus.journal import ranges
@@ -167,9 +169,14 @@ def _missing(connection: Connection, device: _Device, one: Told, day: int | None
 
 def _before(connection: Connection, journal_id: int, seq: int, day: int | None) -> bool:
     """Whether an entry was recorded on a day before `day`."""
-    query = select(entry.c.raw_wall_ms).where(entry.c.journal_id == journal_id, entry.c.seq == seq)
+    query = select(entry.c.wall_ms).where(entry.c.journal_id == journal_id, entry.c.seq == seq, _dated())
     wall_ms = connection.execute(query).scalar()
     return wall_ms is not None and day is not None and day_at(wall_ms) < day
+
+
+def _dated() -> ColumnElement[bool]:
+    """Its time is known: by the clock, or by the boot's anchor. A kiosk counts no other press into a day."""
+    return or_(entry.c.quality != Quality.UNKNOWN, entry.c.anchored)
 
 
 def _read(connection: Connection, name: str, records: Sequence[Told]) -> _Device:
@@ -188,10 +195,10 @@ def _read(connection: Connection, name: str, records: Sequence[Told]) -> _Device
         device.stored[at[row.journal_id]][1].append((row.first, row.last))
     if days:
         presses = (
-            select(entry.c.journal_id, entry.c.seq, entry.c.raw_wall_ms, entry.c.kind, entry.c.data)
-            .where(entry.c.journal_id.in_(at), entry.c.kind.in_(_KINDS))
+            select(entry.c.journal_id, entry.c.seq, entry.c.wall_ms, entry.c.kind, entry.c.data)
+            .where(entry.c.journal_id.in_(at), entry.c.kind.in_(_KINDS), _dated())
             # Flags of a day's last presses may be recorded after midnight.
-            .where(entry.c.raw_wall_ms >= start_ms(min(days)), entry.c.raw_wall_ms < start_ms(max(days) + 2))
+            .where(entry.c.wall_ms >= start_ms(min(days)), entry.c.wall_ms < start_ms(max(days) + 2))
         )
         for journal_id, seq, wall_ms, kind, text in connection.execute(presses):
             data = _data(kind, text)
