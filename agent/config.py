@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
-from bus.config import BrokerConfig, ClockConfig, DeviceConfig, JournalConfig, Port
+from bus.config import BrokerConfig, ClockConfig, DeviceConfig, JournalConfig, Port, ServerTlsConfig
 from bus.identifiers import DeviceId
 
 Id = Annotated[str, Meta(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$", description="lower-case, digits, hyphens")]
@@ -56,6 +56,7 @@ class PagesConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Host = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 9101
+    tls: ServerTlsConfig | None = None
 
 
 class LanConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ prometheus_client's own server takes a thread for each connection, and a client 
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -26,10 +27,13 @@ class MetricsServer:
         self.refused = 0
         self.port = 0
 
-    async def start(self, host: str, port: int) -> None:
+    async def start(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
         """Listen. `UnavailableError` when the address is taken or not ours."""
+        patience = {"ssl_handshake_timeout": _REQUEST_S, "ssl_shutdown_timeout": 1.0} if tls is not None else {}
         try:
-            self._server = await asyncio.start_server(self._serve, host, port, limit=_REQUEST_BYTES)
+            self._server = await asyncio.start_server(
+                self._serve, host, port, limit=_REQUEST_BYTES, ssl=tls, **patience
+            )
         except OSError as error:
             raise UnavailableError(f"/metrics cannot listen on {host} port {port}: {error}") from error
         self.port = int(self._server.sockets[0].getsockname()[1])

@@ -36,6 +36,7 @@ from bus.journal import Journal
 from bus.logs import fields
 from bus.supervision import Progress, notify, watchdog_interval_s
 from bus.timekeeper import Timekeeper
+from bus.tls import server_context
 
 _LOG: Final = logging.getLogger(__name__)
 _DRAIN_S: Final = 1.5
@@ -82,7 +83,8 @@ class Resident:
             await control.start()
         except UnavailableError as error:  # a broken disk: without a door, but watching
             _LOG.error("no control socket %s", fields(error=error))
-        await self._server.start(self._config.pages.host, self._config.pages.port)
+        pages = self._config.pages
+        await self._server.start(pages.host, pages.port, tls=server_context(pages.tls) if pages.tls else None)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [

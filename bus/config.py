@@ -171,6 +171,14 @@ class TlsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     key: str
 
 
+class ServerTlsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Files of a TLS server: its certificate and key. With `ca`, clients must show a certificate of that authority."""
+
+    cert: str
+    key: str
+    ca: str = ""
+
+
 class BrokerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """An MQTT 5 broker."""
 

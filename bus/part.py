@@ -1,7 +1,8 @@
 """How a part starts from the command line, the same for all: `commune PART --config FILE.toml [--check] [--json]`.
 
 Exit codes: 0 done (SIGTERM or SIGINT), 1 failed, 2 wrong input. `--check` prints every mistake of the file with its key
-and line, and runs nothing. What the part itself needs is imported only once its file holds.
+and line, then what is wrong with the files that it names, and runs nothing. What the part itself needs is imported only
+once its file holds.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -29,12 +30,18 @@ StopOn = Callable[[asyncio.Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[S]):
-    """One part: its word on the command line, what it is for, its file's struct, and how to run it."""
+    """One part: its word on the command line, what it is for, its file's struct, and how to run it.
+
+    `read` stands where the file is more than its struct. `check` raises `WrongInputError` for what the file names and
+    is not as it should be; `--check` alone calls it, for `run` finds the same.
+    """
 
     name: str
     about: str
     file: type[S]
     run: Callable[[S, StopOn], None]
+    read: Callable[[Path], S] | None = None
+    check: Callable[[S], None] | None = None
 
     @property
     def default_config(self) -> str:
@@ -46,9 +53,11 @@ def run_part(part: Part[S], argv: Sequence[str] | None = None) -> int:
     """Run it; returns the exit code."""
     options = _parser(part).parse_args(argv)
     try:
-        config = load(Path(options.config), part.file)
-    except ConfigError as error:
-        _tell_mistakes(error, as_json=options.json)
+        config = part.read(Path(options.config)) if part.read else load(Path(options.config), part.file)
+        if options.check and part.check is not None:
+            part.check(config)
+    except WrongInputError as error:
+        _tell_mistakes(error, options.config, as_json=options.json)
         return 2
     if options.check:
         print(json.dumps({"config": options.config, "mistakes": []}) if options.json else f"{options.config}: OK")
@@ -62,8 +71,17 @@ def run_part(part: Part[S], argv: Sequence[str] | None = None) -> int:
         ours, bugs = group.split(CommuneError)
         if ours is None or bugs is not None:
             raise
-        return _failed(part.name, ours.exceptions)
+        return _failed(part.name, list(_leaves(ours)))
     return 0
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors themselves: groups within groups come of tasks within tasks."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 def _failed(name: str, errors: Sequence[BaseException]) -> int:
@@ -78,12 +96,27 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, stop.set)
 
 
-def _tell_mistakes(error: ConfigError, *, as_json: bool) -> None:
-    if as_json:
-        mistakes = [{"line": m.line, "key": m.key, "says": m.says} for m in error.mistakes]
-        print(json.dumps({"config": str(error.path), "mistakes": mistakes}, ensure_ascii=False))
-    else:
+def every(*checks: Callable[[], object]) -> None:
+    """Make all of them; one `WrongInputError` with what each had to say."""
+    found = []
+    for check in checks:
+        try:
+            check()
+        except WrongInputError as error:
+            found.append(str(error))
+    if found:
+        raise WrongInputError("\n".join(found))
+
+
+def _tell_mistakes(error: WrongInputError, config: str, *, as_json: bool) -> None:
+    if not as_json:
         print(error, file=sys.stderr)
+        return
+    if isinstance(error, ConfigError):
+        mistakes = [{"line": m.line, "key": m.key, "says": m.says} for m in error.mistakes]
+    else:
+        mistakes = [{"line": 0, "key": "", "says": says} for says in str(error).splitlines()]
+    print(json.dumps({"config": config, "mistakes": mistakes}, ensure_ascii=False))
 
 
 def _parser(part: Part[S]) -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, structs
 
 from bus import config
-from bus.config import BrokerConfig, Days, TlsConfig
+from bus.config import BrokerConfig, Days, ServerTlsConfig, TlsConfig
 from bus.identifiers import DeviceId
 
 _SQLITE: Final = "sqlite:///"
@@ -15,28 +15,32 @@ Seconds = Annotated[int, Meta(ge=1, le=86_400)]
 
 
 class HttpConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """The API and the pages. `token` is a file that holds the bearer token; `users` the file of who may sign in."""
+    """The API and the pages. `token` is the file of the bearer tokens; `users` the file of who may sign in."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     token: str = "hub.token"  # noqa: S105 - a file name
     users: str = ""
-    certificate: str = ""
-    key: str = ""
-
-    def __post_init__(self) -> None:
-        if bool(self.certificate) != bool(self.key):
-            raise ValueError("certificate and key belong together: give both or neither")
+    tls: ServerTlsConfig | None = None
 
 
 class RemoteWriteConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """A store that takes Prometheus remote write 1.0. `token` is a file with a bearer token, where it wants one."""
+    """A store that takes Prometheus remote write 1.0. `token` is a file with a bearer token, where it wants one.
+
+    `ca` is the authority that its certificate is checked by, in the place of the system's; `cert` and `key` are ours.
+    """
 
     url: Annotated[str, Meta(pattern=r"^https?://[^\s/]+")]
     token: str = ""
     ca: str = ""
+    cert: str = ""
+    key: str = ""
     blocks: Annotated[int, Meta(ge=1, le=5_000)] = 200  # sample blocks a request
     timeout_s: Seconds = 30
+
+    def __post_init__(self) -> None:
+        if bool(self.cert) != bool(self.key):
+            raise ValueError("cert and key belong together: give both or neither")
 
 
 class KeepConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,16 +98,17 @@ def load(path: Path) -> HubConfig:
     if broker.tls is not None:
         tls = TlsConfig(at(broker.tls.ca), at(broker.tls.cert), at(broker.tls.key))
         broker = structs.replace(broker, tls=tls)
+    served = http.tls
+    if served is not None:
+        served = ServerTlsConfig(at(served.cert), at(served.key), at(served.ca))
     if write is not None:
-        write = structs.replace(write, token=at(write.token), ca=at(write.ca))
+        write = structs.replace(write, token=at(write.token), ca=at(write.ca), cert=at(write.cert), key=at(write.key))
     return structs.replace(
         read,
         roster=at(read.roster),
         key=at(read.key),
         store=store,
         broker=broker,
-        http=structs.replace(
-            http, token=at(http.token), users=at(http.users), certificate=at(http.certificate), key=at(http.key)
-        ),
+        http=structs.replace(http, token=at(http.token), users=at(http.users), tls=served),
         remote_write=write,
     )

@@ -79,7 +79,7 @@ class Exporter:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        trust = ssl.create_default_context(cafile=self._config.ca or None)
+        trust = _trust(self._config)
         try:
             async with httpx.AsyncClient(timeout=self._config.timeout_s, verify=trust) as client:
                 while True:
@@ -157,6 +157,16 @@ class Exporter:
             connection.execute(delete(queue).where(queue.c.id.in_([block.queue_id for block in blocks])))
             for (name, label), count in given_up.items():
                 raise_counter(connection, name, label, count)
+
+
+def _trust(config: RemoteWriteConfig) -> ssl.SSLContext:
+    try:
+        trust = ssl.create_default_context(cafile=config.ca or None)
+        if config.cert:
+            trust.load_cert_chain(config.cert, config.key)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise WrongInputError(f"remote_write's ca, cert or key cannot be used: {error}") from error
+    return trust
 
 
 def read_queue(database: Database, limit: int) -> list[Block]:

@@ -4,15 +4,12 @@ If a task ends that should not, the hub ends: what supervises it starts it anew,
 """
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
-
-import uvicorn
 
 from bus.envelope import SigningKey
 from bus.errors import UnavailableError
@@ -33,24 +30,17 @@ from hub.receiver import WINDOW, Receiver
 from hub.rollup import roll
 from hub.statuses import Statuses
 from hub.store import Store
+from web.server import serve
 
 log = logging.getLogger(__name__)
 
-_STORE_END_S: Final = 2.0
+_STORE_END_S: Final = 1.5
+_HTTP_END_S: Final = 1
 _PRUNE_EVERY_S: Final = 3600.0
 _ROLL_EVERY_S: Final = 30.0
 # A batch of the devices is far smaller: what is larger never comes from them.
 _MAX_PACKET: Final = 8 * 1024 * 1024
 _LIMITS_S: Final = {"receiver": 120.0, "beacon": 120.0}
-
-
-class _Server(uvicorn.Server):
-    """Signals are the hub's to handle."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Take none."""
-        yield
 
 
 def token_file(config: HubConfig) -> Path:
@@ -94,7 +84,6 @@ class Service:
         self._known.listeners.append(postman.use)
         receiver = Receiver(link, self._store, self._known.current, postman, self._live)
         statuses = Statuses(link, self._store, self._known.current, self._live)
-        server = self._server()
         work: list[asyncio.Task[None]] = []
         helpers: list[asyncio.Task[None]] = []
 
@@ -104,7 +93,7 @@ class Service:
 
         receiving = start(work, "receiver", receiver.run(lambda: self._progress.turn("receiver")))
         posting = start(work, "postman", postman.run())
-        serving = start(work, "http", server.serve())
+        serving = start(work, "http", self._serve())
         beat = send_beacons(
             link, self._store, self._key, config.beacon_s, self._live, lambda: self._progress.turn("beacon")
         )
@@ -129,8 +118,8 @@ class Service:
             postman.close()
             await asyncio.wait([posting], timeout=0.5)
             await link.close()
-            server.should_exit = True
-            await asyncio.wait([serving], timeout=1)
+            serving.cancel()
+            await asyncio.wait([serving], timeout=_HTTP_END_S + 0.5)
             for task in [*work, *helpers]:
                 task.cancel()
             await asyncio.gather(*work, *helpers, return_exceptions=True)
@@ -139,7 +128,7 @@ class Service:
             task.result()  # raises what ended it
             raise RuntimeError(f"BUG: task {task.get_name()} ended by itself")
 
-    def _server(self) -> _Server:
+    async def _serve(self) -> None:
         http = self._config.http
         app = create_app(
             database=self._database,
@@ -147,25 +136,11 @@ class Service:
             tokens=token_file(self._config),
             metrics=self._metrics.text,
             sessions=token_file(self._config).with_name("sessions.json"),
-            secure=bool(http.certificate),
+            secure=http.tls is not None,
             silent_after_s=self._config.silent_after_s,
             ratings=self._config.ratings,
         )
-        return _Server(
-            uvicorn.Config(
-                app,
-                host=http.host,
-                port=http.port,
-                ssl_certfile=http.certificate or None,
-                ssl_keyfile=http.key or None,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=1,
-                lifespan="off",
-                ws="none",
-            )
-        )
+        await serve(app, host=http.host, port=http.port, tls=http.tls, stop_s=_HTTP_END_S)
 
     async def _prune(self) -> None:
         while True:
@@ -197,3 +172,14 @@ class Service:
 
 async def _wait(stop: asyncio.Event) -> None:
     await stop.wait()
+
+
+def run_hub(config: HubConfig, stop_on: Callable[[asyncio.Event], None]) -> None:
+    """Run one hub to its end. `stop_on` gets the event that ends it, inside the loop."""
+
+    async def live() -> None:
+        stop = asyncio.Event()
+        stop_on(stop)
+        await Service(config).run(stop)
+
+    asyncio.run(live())

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from bus.config import BrokerConfig, ClockConfig, DeviceConfig, JournalConfig
+from bus.config import BrokerConfig, ClockConfig, DeviceConfig, JournalConfig, ServerTlsConfig
 from bus.identifiers import DeviceId
 from kiosk.settings import KioskSettings
 
@@ -59,6 +59,7 @@ class PageConfig(Struct, frozen=True, forbid_unknown_fields=True):
     sounds: bool = False
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    tls: ServerTlsConfig | None = None
 
 
 class ScreenConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,21 +1,21 @@
 """The web server of a part: uvicorn over h11, until it is cancelled.
 
 The part owns its signals and its tasks, so uvicorn gets neither: cancel the task that runs `serve`, and the answers
-under way are given up to three seconds to end.
+under way are given up to `stop_s` to end.
 """
 
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable, Generator
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from bus.config import TlsConfig
+from bus.config import ServerTlsConfig
 from bus.errors import UnavailableError
+from bus.tls import server_context
 
 STOP_S: Final = 3
 # Slow or idle readers must not take all the places: beyond this many a request is answered 503 at once.
@@ -43,13 +43,15 @@ async def serve(
     *,
     host: str,
     port: int,
-    tls: TlsConfig | None = None,
+    tls: ServerTlsConfig | None = None,
+    stop_s: int = STOP_S,
     on_listening: Callable[[int], None] | None = None,
 ) -> None:
     """Serve `app` until cancelled. `port` 0 takes a free one; `on_listening` is told which, once it answers.
 
-    `UnavailableError` where the address cannot be taken.
+    `UnavailableError` where the address cannot be taken, `WrongInputError` where the TLS files cannot be used.
     """
+    context = server_context(tls) if tls is not None else None
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=256)
@@ -69,11 +71,9 @@ async def serve(
             proxy_headers=False,
             limit_concurrency=MAX_AT_ONCE,
             timeout_keep_alive=15,
-            timeout_graceful_shutdown=STOP_S,
+            timeout_graceful_shutdown=stop_s,
             h11_max_incomplete_event_size=32 * 1024,
-            ssl_certfile=tls.cert if tls else None,
-            ssl_keyfile=tls.key if tls else None,
-            ssl_cert_reqs=ssl.CERT_NONE,
+            ssl_context_factory=(lambda _, __: context) if context is not None else None,
         )
     )
     with listener:
@@ -89,4 +89,4 @@ async def serve(
             server.should_exit = True
             # Cancelled once more in here, the server goes down without waiting for its answers.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(running, STOP_S + 1)
+                await asyncio.wait_for(running, stop_s + 1)

@@ -1,4 +1,4 @@
-"""Serves the touch page: its key, its address, and trying again when the port is taken."""
+"""Serves the touch page: its key, its address, and another try where port or certificate will not do."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from bus.errors import UnavailableError
+from bus.errors import CommuneError
 from bus.files import replace_file
 from bus.logs import fields
 from kiosk.booth import Booth
@@ -33,10 +33,15 @@ class PageService:
         """Serve until cancelled."""
         while True:
             try:
+                config = self._config
                 await serve(
-                    self._touch.app(), host=self._config.host, port=self._config.port, on_listening=self._listening
+                    self._touch.app(),
+                    host=config.host,
+                    port=config.port,
+                    tls=config.tls,
+                    on_listening=self._listening,
                 )
-            except UnavailableError as error:
+            except CommuneError as error:
                 log.error("touch page not served %s", fields(error=error))
             await asyncio.sleep(_AGAIN_S)
 
@@ -45,7 +50,8 @@ class PageService:
         self._touch.close()
 
     def _listening(self, port: int) -> None:
-        url = f"http://{self._config.host}:{port}/{self._key}/"
+        scheme = "https" if self._config.tls is not None else "http"
+        url = f"{scheme}://{self._config.host}:{port}/{self._key}/"
         replace_file(self._state / "page.json", b'{"url":"%s"}\n' % url.encode(), mode=0o600)
 
 
