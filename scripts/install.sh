@@ -13,7 +13,7 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 run_packages="ca-certificates python3 python3-venv python3-pyaudio libportaudio2 mosquitto prometheus
   prometheus-alertmanager espeak-ng tzdata"
 # What the tests and benchmarks need beside it: real peers, real kernels' tools, a real browser.
-test_packages="chromium chromium-driver e2fsprogs fonts-dejavu-core gcc gcc-avr avr-libc git iproute2 iputils-ping libc6-dev
+test_packages="chromium chromium-driver e2fsprogs fonts-dejavu-core gcc gcc-avr avr-libc git iproute2 iputils-ping kbd libc6-dev
   libelf-dev libsimavr-dev mount nftables nut-server openssl postgresql procps prometheus-blackbox-exporter
   prometheus-node-exporter shellcheck simavr snmp snmpd strace tmux util-linux victoria-metrics"
 # Services that these packages bring and that must not start by themselves, at once or at the next boot.

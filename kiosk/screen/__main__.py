@@ -41,7 +41,7 @@ async def _live(socket: str) -> None:
 async def _follow(app: KioskScreen, socket: str) -> None:
     while True:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError):
-            reader, writer = await asyncio.open_unix_connection(socket, limit=_LINE_LIMIT)
+            reader, writer = await asyncio.open_unix_connection(sock=connect_to(socket), limit=_LINE_LIMIT)
             telling = asyncio.create_task(_tell_alive(app, writer))
             try:
                 while line := await reader.readline():

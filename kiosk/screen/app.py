@@ -4,15 +4,13 @@ It knows no rule: what is shown is decided in `kiosk.flow`, in another process, 
 `kiosk.screen.layout`.
 """
 
-import textwrap
-
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from kiosk.picture import Picture
-from kiosk.screen.layout import lay_out
+from kiosk.screen.layout import lay_out, wrap
 
 
 class KioskScreen(App[None]):
@@ -27,7 +25,7 @@ class KioskScreen(App[None]):
     #middle { height: 1fr; align: center middle; }
     #drawing { width: 100%; height: auto; }
     #foot { height: auto; width: 100%; }
-    #network { width: 100%; height: auto; text-align: center; background: #ffd166; color: black; text-style: bold; }
+    #network { width: 100%; height: auto; text-align: center; background: #ffd166; color: black; }
     #trouble { width: 100%; height: auto; text-align: center; background: #b3261e; color: white; text-style: bold; }
     """
 
@@ -64,11 +62,15 @@ class KioskScreen(App[None]):
         if picture is None or not self.is_running:
             return
         columns, rows = self.size
-        for place in ("counter", "clock", "network", "trouble"):
-            text: str = getattr(picture, place)
-            widget = self.query_one(f"#{place}", Static)
-            widget.display = bool(text)
-            widget.update(text)
-        foot = sum(len(textwrap.wrap(text, columns)) for text in (picture.network, picture.trouble))
-        drawing = lay_out(picture, columns, rows - 1 - foot)
+        self._put("counter", picture.counter)
+        self._put("clock", picture.clock)
+        foot = [wrap(text, columns) for text in (picture.network, picture.trouble)]
+        for place, lines in zip(("network", "trouble"), foot, strict=True):
+            self._put(place, "\n".join(lines))
+        drawing = lay_out(picture, columns, rows - 1 - sum(map(len, foot)))
         self.query_one("#drawing", Static).update(Text("\n").join(drawing))
+
+    def _put(self, place: str, text: str) -> None:
+        widget = self.query_one(f"#{place}", Static)
+        widget.display = bool(text)
+        widget.update(text)

@@ -153,13 +153,19 @@ def _is_hole(number: int, x: float, y: float) -> bool:
         case 1:
             return y >= 0.16 and math.hypot(x / 0.66, (y - 0.16) / 0.56) <= 1
         case 2:
-            return y >= 0.2 and 0.78 <= math.hypot(x / 0.68, (y - 0.05) / 0.62) / 1.0 <= 1.08
+            return y >= 0.2 and 0.78 <= math.hypot(x / 0.68, (y - 0.05) / 0.62) <= 1.08
         case 3:
             return side <= 0.5 and 0.3 <= y <= 0.48
         case 4:
             return y <= 0.62 and 0.78 <= math.hypot(x / 0.68, (y - 0.86) / 0.6) <= 1.08
         case _:
             return y <= 0.68 and math.hypot(x / 0.56, (y - 0.68) / 0.5) <= 1
+
+
+def icon(name: str, size: int) -> Bitmap:
+    """The icon of a reason, `size` pixels wide at most; one that we do not have is a sheet of paper."""
+    drawn = ICONS.get(name, ICONS["paper"])
+    return enlarge(drawn, max(1, size // len(drawn[0])))
 
 
 def enlarge(picture: Bitmap, times: int) -> Bitmap:

@@ -6,6 +6,8 @@ empty lines come last.
 """
 
 import textwrap
+from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from rich.text import Text
@@ -19,67 +21,82 @@ _SIGNS: Final = {View.THANKS: glyphs.TICK, View.CLOSED: glyphs.DOOR, View.NO_PAN
 _WIDEST_ANSWER: Final = 26
 _MARGIN: Final = 2
 _NOTE: Final = "#c0c0c0"
+_BOLD: Final = "bold #ffffff"
+_MARK: Final = "#000000 on #c0c0c0"
+_BROKEN: Final = {"dissatisfied": "dis-satisfied"}  # where the whole word is too wide for its column
+_SMALLEST: Final = 9  # pixels
+_ROUND: Final = 14  # from here on a face is round, and gives way no further
+_NARROWEST: Final = 10
+_EMPTY: Final = 3  # lines: above, between, and before the note
 
 Lines = list[Text]
 
 
 def lay_out(picture: Picture, columns: int, rows: int) -> Lines:
     """At most `rows` lines, none longer than `columns`."""
+    best: Lines = []
+    for smaller in range(3):  # the pictures give way, a little, where that lets the headline be big
+        lines, big = _stack(picture, columns, rows, smaller)
+        if big or not smaller:
+            best = lines
+        if big:
+            break
+    return [_centred(line, columns) for line in best[:rows]]
+
+
+def wrap(text: str, columns: int) -> list[str]:
+    """Lines of about the same length."""
+    lines, width = textwrap.wrap(text, columns), columns
+    while lines and width > _NARROWEST and len(narrower := textwrap.wrap(text, width - 1)) == len(lines):
+        lines, width = narrower, width - 1
+    return lines
+
+
+def _stack(picture: Picture, columns: int, rows: int, smaller: int) -> tuple[Lines, bool]:
+    """The lines not yet centred, and whether the headline is big."""
     inner = columns - 2 * _MARGIN
-    headline = _plain(picture.headline, inner, "bold white")
+    headline = _plain(picture.headline, inner, _BOLD)
     note = _plain(picture.note, inner, _NOTE)
-    middle = _middle(picture, columns, rows - len(headline))
+    middle = _middle(picture, columns, rows - len(headline), 3 * smaller)
     spare = rows - len(middle) - len(headline)
     if len(note) > spare:
         note = []
     spare -= len(note)
-    # Two empty lines stay, one on each side of what is in the middle.
-    big = _big(picture.headline, inner, spare + len(headline) - 2)
+    big = _big(picture.headline, inner, spare + len(headline) - _EMPTY)
     if big:
         spare += len(headline) - len(big)
         headline = big
     first, second = (headline, middle) if picture.view in (View.IDLE, View.REASONS) else (middle, headline)
-    lines = [*first]
-    if spare > 0 and first and second:
-        lines.append(Text())
-    lines += second
+    lines = [Text()] * (spare >= _EMPTY) + first + [Text()] * (spare > 0) + second
     if note:
-        lines += [Text()] * (spare > 1)
-        lines += note
-    return [_centred(line, columns) for line in lines[:rows]]
+        lines += [Text()] * (spare > 1) + note
+    return lines, bool(big)
 
 
-def _middle(picture: Picture, columns: int, rows: int) -> Lines:
+def _middle(picture: Picture, columns: int, rows: int, smaller: int) -> Lines:
     match picture.view:
         case View.IDLE:
-            faces = [(level.face, str(level.level), level.word) for level in picture.levels]
-            return _answers([(_face(number), mark, word) for number, mark, word in faces], columns, rows)
+            faces = [(partial(glyphs.face, level.face), str(level.level), level.word) for level in picture.levels]
+            return _answers(faces, columns, rows, smaller)
         case View.REASONS:
-            icons = [(glyphs.ICONS.get(choice.icon, glyphs.ICONS["paper"]), choice.word) for choice in picture.reasons]
-            return _answers([(_scaled(icon), "", word) for icon, word in icons], columns, rows)
+            icons = [(partial(glyphs.icon, choice.icon), "", choice.word) for choice in picture.reasons]
+            return _answers(icons, columns, rows, smaller)
         case _:
             sign = _SIGNS[picture.view]
             return glyphs.draw(glyphs.enlarge(sign, 2 if rows >= 20 and columns >= 2 * len(sign[0]) else 1))
 
 
-def _face(number: int) -> "glyphs.Drawing":
-    return lambda size: glyphs.face(number, size)
-
-
-def _scaled(icon: tuple[str, ...]) -> "glyphs.Drawing":
-    return lambda size: glyphs.enlarge(icon, max(1, size // len(icon[0])))
-
-
-def _answers(answers: list[tuple["glyphs.Drawing", str, str]], columns: int, rows: int) -> Lines:
+def _answers(answers: Sequence[tuple[glyphs.Drawing, str, str]], columns: int, rows: int, smaller: int) -> Lines:
     """Pictures side by side, under each its number and word, all in columns of the same width."""
     if not answers:
         return []
     each = min(columns // len(answers), _WIDEST_ANSWER)
-    words = [textwrap.wrap(word, each - 1) for _, _, word in answers]
+    words = [_wrap_label(word, each - 1) for _, _, word in answers]
     height = max(map(len, words))
     marked = any(mark for _, mark, _ in answers)
     room = rows - height - marked
-    size = max(9, min(each - 3, 2 * (room - 5)))  # a good picture leaves five lines to the rest
+    size = min(each - 3, 2 * (room - 5))  # a good picture leaves five lines to the rest
+    size = max(_SMALLEST, min(size, _ROUND), size - smaller)
     drawn = [glyphs.draw(draw(size)) for draw, _, _ in answers]
     high = max(map(len, drawn))
     lines = [
@@ -87,12 +104,17 @@ def _answers(answers: list[tuple["glyphs.Drawing", str, str]], columns: int, row
         for row in range(high)
     ]
     if marked:
-        marks = [Text(f" {mark} " if mark else "", style="bold reverse") for _, mark, _ in answers]
+        marks = [Text(f" {mark} " if mark else "", style=_MARK) for _, mark, _ in answers]
         lines.append(Text().join(_centred(mark, each, fill=True) for mark in marks))
     for row in range(height):
-        parts = [Text(wrapped[row] if row < len(wrapped) else "", style="bold white") for wrapped in words]
+        parts = [Text(wrapped[row] if row < len(wrapped) else "", style=_BOLD) for wrapped in words]
         lines.append(Text().join(_centred(part, each, fill=True) for part in parts))
     return lines
+
+
+def _wrap_label(text: str, columns: int) -> list[str]:
+    broken = [_BROKEN.get(word, word) if len(word) > columns else word for word in text.split()]
+    return textwrap.wrap(" ".join(broken), columns)
 
 
 def _big(text: str, columns: int, rows: int) -> Lines:
@@ -103,7 +125,7 @@ def _big(text: str, columns: int, rows: int) -> Lines:
             return _same_left(whole)
         first, rest = _first_sentence(text)
         if rest:
-            below = _plain(rest, columns, "bold white")
+            below = _plain(rest, columns, _BOLD)
             begun = enlarge(first, columns, rows - len(below) - 1, sizes=(size,))
             if begun is not None:
                 return [*_same_left(begun), Text(), *below]
@@ -120,19 +142,16 @@ def _first_sentence(text: str) -> tuple[str, str]:
 def _same_left(lines: list[str]) -> Lines:
     """Lines of one drawing keep their places against each other."""
     width = max(map(len, lines))
-    return [Text(line.ljust(width), style="white") for line in lines]
+    return [Text(line.ljust(width), style=_BOLD) for line in lines]
 
 
 def _plain(text: str, columns: int, style: str) -> Lines:
-    """Wrapped, in lines of about the same length."""
-    lines = textwrap.wrap(text, columns)
-    width = columns
-    while lines and len(narrower := textwrap.wrap(text, width - 1)) == len(lines) and width > 10:
-        lines, width = narrower, width - 1
-    return [Text(line, style=style) for line in lines]
+    return [Text(line, style=style) for line in wrap(text, columns)]
 
 
 def _centred(line: Text, columns: int, *, fill: bool = False) -> Text:
-    left = max(0, (columns - line.cell_len) // 2)
-    right = max(0, columns - line.cell_len - left) if fill else 0
+    if line.cell_len > columns:
+        line = line[:columns]
+    left = (columns - line.cell_len) // 2
+    right = columns - line.cell_len - left if fill else 0
     return Text(" " * left) + line + Text(" " * right)
