@@ -17,6 +17,7 @@ from agent.exposition import MetricsServer
 from agent.judgement import Rules
 from agent.ladder import NS_PER_S, Pace
 from agent.layout import Layout, lay_out
+from agent.log_tail import LogTail
 from agent.metrics import Metrics
 from agent.neighbours import Neighbours
 from agent.observer import Observer, sample
@@ -67,9 +68,11 @@ class Resident:
         self._metrics = Metrics()
         self._server = MetricsServer(self._metrics.text)
         self._layout: Layout = lay_out(config)
+        self._log = LogTail()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop`."""
+        logging.getLogger().addHandler(self._log)
         watched = self._watchlog.read()
         recorder = Recorder(
             self._journal, self._timekeeper.now, on_health=lambda: observer.take_recording(healthy=recorder.healthy)
@@ -102,6 +105,7 @@ class Resident:
                     task.cancel()
         finally:
             await control.close()
+            logging.getLogger().removeHandler(self._log)
             await self._end(recorder, observer, neighbours)
 
     def _work(
@@ -127,7 +131,8 @@ class Resident:
     def _answers(self, observer: Observer, neighbours: Neighbours) -> dict[str, Answer]:
         async def now(_: Request) -> dict[str, Any]:
             waiting = self._journal.waiting("hub")
-            return standing(observer.state, neighbours.company, waiting=waiting, connected=neighbours.link.connected)
+            connected, log = neighbours.link.connected, self._log.lines
+            return standing(observer.state, neighbours.company, waiting=waiting, connected=connected, log=log)
 
         async def desire(request: Request) -> dict[str, Any]:
             return {"version": await neighbours.desire(request.device, request.name, request.value)}

@@ -1,5 +1,6 @@
 """How everything stands now, as plain values for the technician's view: the sentence, rungs, devices, journal. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from agent.devices import Company
@@ -8,8 +9,10 @@ from agent.ladder import Ladder, View, views
 from agent.layout import Layout
 
 
-def standing(state: State, company: Company, *, waiting: int, connected: bool) -> dict[str, Any]:
-    """All of it. `waiting`: records the hub has not receipted; `connected`: the broker is."""
+def standing(
+    state: State, company: Company, *, waiting: int, connected: bool, log: Sequence[str] = ()
+) -> dict[str, Any]:
+    """All of it. `waiting`: records the hub has not receipted; `connected`: the broker is; `log`: its newest lines."""
     seen = views(state.ladder)
     told = told_in_words(state)
     return {
@@ -34,12 +37,14 @@ def standing(state: State, company: Company, *, waiting: int, connected: bool) -
         ],
         "journal": {"waiting": waiting, "recording": state.recording},
         "broker": {"connected": connected},
+        "log": list(log),
     }
 
 
 def _rung(view: View, layout: Layout, ladder: Ladder) -> dict[str, Any]:
     newest = [ladder.tracks[name].last for name in view.rung.targets if name in ladder.tracks]
     rtts = [result.rtt_ms for result in newest if result is not None and result.rtt_ms is not None]
+    days = [result.certificate_days for result in newest if result is not None and result.certificate_days is not None]
     return {
         "id": view.rung.id,
         "kind": str(view.rung.kind),
@@ -49,4 +54,5 @@ def _rung(view: View, layout: Layout, ladder: Ladder) -> dict[str, Any]:
         "loss_pct": view.loss_pct,
         "rtt_ms": min(rtts, default=None),
         "reason": view.last.reason if view.last else "",
+        "certificate_days": min(days, default=None),
     }

@@ -31,6 +31,7 @@ from kiosk.keypad import Keypad
 from kiosk.panel.desk import Panels
 from kiosk.screen_link import ScreenLink
 from kiosk.settings_store import SettingsStore
+from kiosk.standing import Standing, backlog, serve_standing
 from kiosk.wishes import Wishes
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class Resident:
             "days": self._close_days(),
             "clock": self._watch_clock(),
             "screen": self._screen.run(),
+            "standing": serve_standing(self._state, self._stand),
             "supervision": self._supervise(),
         }
         for number, keypad in enumerate(self._keypads, 1):
@@ -153,6 +155,19 @@ class Resident:
             self._page = PageService(self.booth, config.page, self._state, prompts=prompts)
             work["page"] = self._page.run()
         return work
+
+    def _stand(self) -> Standing:
+        screen = self._config.screen.enabled
+        return Standing(
+            device=self._config.device.id,
+            panels={desk.port.path: desk.present for desk in self._panels.desks},
+            keypads={keypad.path: keypad.present for keypad in self._keypads},
+            broker=self._link.connected,
+            disk=not self.booth.picture.trouble,
+            screen=self._screen.showing if screen else None,
+            screen_restarts=self._screen.restarts,
+            waiting=backlog(self._journal.waiting("hub")),
+        )
 
     async def _tick(self) -> None:
         while True:

@@ -51,6 +51,11 @@ SUB_COMMANDS: Final[dict[str, SubCommand]] = {
         "bảng nút mô phỏng, bấm bằng tay",
         "a simulated button panel, driven by hand",
     ),
+    "top": SubCommand(
+        "agent.top.command:main",
+        "xem trực tiếp đường truyền, thiết bị và nhật ký tại xã",
+        "the technician's live view: links, devices, log",
+    ),
     "hub": SubCommand(
         "hub.__main__:main",
         "trung tâm của tỉnh: nhận, lưu và hiển thị dữ liệu của các xã",
