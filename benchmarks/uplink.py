@@ -27,10 +27,10 @@ from bus.config import BrokerConfig, JournalConfig
 from bus.courier import Courier, Doorbell
 from bus.entries import RatingPressed
 from bus.journal import Journal, Key
-from bus.journal.ranges import covers, union
 from bus.link import Incoming
 from bus.messages import RECEIPT_TYPE, Receipt
 from bus.mqtt import Link
+from bus.ranges import covers, union
 from bus.window import BATCH_BYTES
 from tests.broker import Broker
 from tests.hub.process import HubProcess

@@ -22,7 +22,6 @@ from bus.envelope import KeyId, Sealed, SigningKey
 from bus.errors import CommuneError, CorruptError, UnavailableError, UntrustedError, WrongInputError
 from bus.identifiers import DeviceId, Epoch, SiteId
 from bus.journal import EpochView, Journal, Key
-from bus.journal.ranges import union
 from bus.link import Incoming, LinkBase
 from bus.logs import fields
 from bus.messages import (
@@ -35,6 +34,7 @@ from bus.messages import (
     Receipt,
     encode,
 )
+from bus.ranges import union
 from bus.uplink import Uplink
 from bus.uplink_events import (
     Appended,

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from bus.identifiers import Epoch
-from bus.journal.ranges import Ranges, clip, count, covers, subtract, union
 from bus.messages import EntryClass
+from bus.ranges import Ranges, clip, count, covers, subtract, union
 from bus.uplink_events import (
     Appended,
     AskHeld,

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from bus.identifiers import Epoch
-from bus.journal.ranges import Ranges
 from bus.messages import EntryClass
+from bus.ranges import Ranges
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ will never come, and it is not stored here) or missing (it may still come). Noth
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from bus.journal import ranges
+from bus import ranges
 from bus.messages import Range
 
 

@@ -17,12 +17,13 @@ from typing import Final, Literal
 
 import msgspec
 
+from bus import ranges
 from bus.clock import Quality
 from bus.entries import ClockAnchor, EntryData, JournalOpened, class_of, read_data
 from bus.errors import WrongInputError
-from bus.journal import ENTRY_LIMIT, ranges
-from bus.journal.ranges import Ranges
+from bus.journal import ENTRY_LIMIT
 from bus.messages import Batch, Entry, encode
+from bus.ranges import Ranges
 
 _INT64_MAX: Final = 2**63 - 1
 _LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999: no calendar here goes further

@@ -13,10 +13,11 @@ from msgspec import Raw
 from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bus import ranges
 from bus.clock import Quality, Stamp
-from bus.journal import NO_CHAIN, ranges
-from bus.journal.ranges import Ranges
+from bus.journal import NO_CHAIN
 from bus.messages import Batch, Entry, Lost
+from bus.ranges import Ranges
 from hub import ingest, schema
 from hub.ingest import Held, Item
 from hub.projections import Projected

@@ -30,7 +30,6 @@ from bus.journal.keeper import Keeper
 from bus.journal.ledger import ConsumerState
 from bus.journal.memory import Memory, recall_consumers
 from bus.journal.quarantine import Quarantine
-from bus.journal.ranges import count, covers, subtract, union
 from bus.journal.reading import Collector, DamageMetError, Excerpt, collect
 from bus.journal.scribe import Pending, Scribe
 from bus.journal.segment import Segment
@@ -39,6 +38,7 @@ from bus.journal.stream import Held, Stream
 from bus.journal.views import Chunk, Counters, EpochView, Key, ReceiptEffect
 from bus.journal.writer import Writer
 from bus.messages import Entry, EntryClass, Receipt
+from bus.ranges import count, covers, subtract, union
 
 SEGMENT_BYTES: Final = 2 * 1024 * 1024
 _SEGMENTS_A_READ: Final = 4

@@ -16,7 +16,6 @@ from bus.files import sync_folder
 from bus.journal import retention
 from bus.journal.ledger import ConsumerState
 from bus.journal.memory import Memory, compose
-from bus.journal.ranges import count, subtract, union
 from bus.journal.retention import Leaving, Rules
 from bus.journal.segment import Segment
 from bus.journal.shelf import Shelf
@@ -24,6 +23,7 @@ from bus.journal.stream import Stream
 from bus.journal.views import Counters
 from bus.logs import fields
 from bus.messages import EntryClass
+from bus.ranges import count, subtract, union
 
 _log = logging.getLogger("journal")
 _MIB: Final = 1024 * 1024

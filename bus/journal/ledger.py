@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bus.clock import Quality, Stamp
-from bus.journal.ranges import Ranges, clip, count, subtract, union
 from bus.journal.stream import Held
 from bus.messages import Receipt
+from bus.ranges import Ranges, clip, count, subtract, union
 
 _RUNS_REMEMBERED: Final = 32
 _FUTURE_MS: Final = 300_000

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from bus.files import replace_file
 from bus.journal.ledger import ConsumerState
-from bus.journal.ranges import union
 from bus.journal.stream import Held, Stream
 from bus.messages import EntryClass, Range
+from bus.ranges import union
 
 _NAMES: Final = ("memory-0.json", "memory-1.json")
 

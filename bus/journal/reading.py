@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from bus.journal import disk
 from bus.journal import segment as segments
 from bus.journal.frame import Frame, link, scan, seed_of
-from bus.journal.ranges import Ranges
 from bus.journal.segment import Segment
+from bus.ranges import Ranges
 
 
 @dataclass(slots=True)

@@ -11,10 +11,10 @@ from typing import Final
 
 from bus.clock import Quality, Stamp
 from bus.journal.ledger import ConsumerState
-from bus.journal.ranges import subtract
 from bus.journal.segment import Segment
 from bus.journal.stream import Stream
 from bus.messages import EntryClass
+from bus.ranges import subtract
 
 _DAY_MS: Final = 86_400_000
 BLOCK: Final = 4096

@@ -23,8 +23,8 @@ import msgspec
 from bus.files import sync_folder
 from bus.journal import disk
 from bus.journal.frame import Frame, Junk, Reader, link, pack, scan, seed_of
-from bus.journal.ranges import Ranges, subtract, union
 from bus.messages import EntryClass
+from bus.ranges import Ranges, subtract, union
 
 INDEX_STRIDE: Final = 32 * 1024
 _NAME: Final = re.compile(r"^(\d{8})-([0-9a-f]{16})-([rs])-(\d{12})\.seg$")

@@ -20,12 +20,12 @@ from bus.journal import segment as segments
 from bus.journal.frame import Frame, scan, seed_of
 from bus.journal.memory import Notes, recall
 from bus.journal.quarantine import Quarantine
-from bus.journal.ranges import count, subtract
 from bus.journal.segment import Findings, Place, Segment
 from bus.journal.stream import Stream
 from bus.journal.views import Counters
 from bus.logs import fields
 from bus.messages import Entry, EntryClass
+from bus.ranges import count, subtract
 
 _log = logging.getLogger("journal")
 

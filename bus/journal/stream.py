@@ -7,10 +7,10 @@ vanishes is damage as much as one whose bits flipped. No I/O here.
 from dataclasses import dataclass, field
 from functools import reduce
 
-from bus.journal.ranges import Ranges, intersect, subtract, union
 from bus.journal.segment import Segment
 from bus.journal.views import EpochView
 from bus.messages import EntryClass, Lost
+from bus.ranges import Ranges, intersect, subtract, union
 
 
 @dataclass(frozen=True, slots=True)

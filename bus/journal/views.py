@@ -5,8 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from bus.journal.ranges import Ranges
 from bus.messages import EntryClass, Lost, Range
+from bus.ranges import Ranges
 
 
 @dataclass(frozen=True, slots=True)

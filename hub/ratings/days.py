@@ -17,10 +17,10 @@ from typing import Final, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, or_, select
 
+from bus import ranges
 from bus.clock import Quality
 from bus.entries import RatingFlagged, RatingPressed, read_data
 from bus.errors import WrongInputError
-from bus.journal import ranges
 from hub.ratings.periods import day_at, day_of, start_ms
 from hub.ratings.reads import SUPERSEDED
 from hub.schema import entry, journal, rating_day, stored_range

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.journal.ranges import Ranges, clip, count, covers, subtract, union
 from bus.messages import EntryClass
+from bus.ranges import Ranges, clip, count, covers, subtract, union
 from bus.uplink import MAX_ENTRIES, RESEND_CAP_MS, RESEND_MS, Uplink
 from bus.uplink_events import (
     Appended,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bus import ranges
 from bus.config import ConfigError
 from bus.entries import EventNoted
 from bus.envelope import Sealed
-from bus.journal import ranges
 from bus.messages import BATCH_TYPE, Batch, encode
 from hub import ordinals
 from hub.admission import Admitted, Reason, Rejected, admit
