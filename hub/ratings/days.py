@@ -15,7 +15,7 @@ from datetime import date
 from typing import Final, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from bus import ranges
 from bus.clock import Quality
@@ -23,7 +23,7 @@ from bus.entries import RatingFlagged, RatingPressed, read_data
 from bus.errors import WrongInputError
 from hub.ratings.periods import day_at, day_of, start_ms
 from hub.ratings.reads import SUPERSEDED
-from hub.schema import entry, journal, rating_day, stored_range
+from hub.schema import entry, journal, rating, rating_day, stored_range
 
 LEVELS: Final = 5
 _KINDS: Final = ("rating.pressed", "rating.flagged")
@@ -74,6 +74,7 @@ class _Device:
     """What is stored of a kiosk's records: rating entries of the days asked for, and every stored range."""
 
     entries: list[tuple[Place, int, RatingPressed | RatingFlagged]] = field(default_factory=list)
+    undated: list[tuple[Place, str]] = field(default_factory=list)  # presses that no day is known of, by counter
     stored: dict[int, tuple[int, list[tuple[int, int]], int]] = field(default_factory=dict)  # ordinal: id, ranges, head
 
 
@@ -143,7 +144,11 @@ def _check(connection: Connection, device: _Device, one: Told) -> Checked:
     ]
     found = recount(mine)
     missing = _missing(connection, device, one, day)
-    return Checked(one, found, missing, None if missing else found == one.totals)
+    if found == one.totals and not missing:
+        return Checked(one, found, 0, agrees=True)
+    # The kiosk may know the day of a press by a moment that the hub has not heard of yet.
+    undated = any(place < one.place and counter == one.counter for place, counter in device.undated)
+    return Checked(one, found, missing, None if missing or undated else False)
 
 
 def _missing(connection: Connection, device: _Device, one: Told, day: int | None) -> int:
@@ -205,6 +210,13 @@ def _read(connection: Connection, name: str, records: Sequence[Told]) -> _Device
             if data is not None:
                 device.entries.append((Place(at[journal_id], seq), wall_ms, data))
         device.entries.sort(key=lambda one: one[0])
+    lost = (
+        select(rating.c.journal_id, rating.c.seq, rating.c.counter)
+        .join(entry, and_(entry.c.journal_id == rating.c.journal_id, entry.c.seq == rating.c.seq))
+        .where(rating.c.journal_id.in_(at), ~_dated())
+    )
+    for journal_id, seq, counter in connection.execute(lost):
+        device.undated.append((Place(at[journal_id], seq), counter))
     return device
 
 
