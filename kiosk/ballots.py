@@ -55,6 +55,9 @@ class BallotBox:
         self._recent: Recent = ()
         self._writing: dict[str, asyncio.Future[None]] = {}
         self._days = Days()
+        self._unflagged: list[RatingFlagged] = []
+        self._flagging = asyncio.Lock()
+        self._flag_tasks: set[asyncio.Future[None]] = set()
         self.officer = ""
         self._recover()
 
@@ -74,10 +77,9 @@ class BallotBox:
             return False
         writing = asyncio.ensure_future(self._take(ballot))
         self._writing[ballot.press] = writing
-        try:
-            await asyncio.shield(writing)
-        finally:
-            self._writing.pop(ballot.press, None)
+        # Whoever waits may be cancelled: it goes on being written, and who offers it meanwhile waits for that.
+        writing.add_done_callback(lambda _: self._writing.pop(ballot.press))
+        await asyncio.shield(writing)
         return True
 
     async def _take(self, ballot: Ballot) -> None:
@@ -107,8 +109,8 @@ class BallotBox:
             self._forget(ballot.press, judged)
             raise
         self._ledger.keep(ballot.press)
-        for flag, presses in judged.flagged_earlier.items():
-            await self._write(RatingFlagged(presses=presses, flag=flag), self._stamp())
+        self._suspect(judged)
+        self._flag_soon()
 
     async def give_reason(self, press: str, reason: str) -> None:
         """Record why. `UnavailableError` where it could not be written: a reason may be lost, a vote may not."""
@@ -123,8 +125,32 @@ class BallotBox:
 
     async def close_days(self) -> None:
         """Journal the totals of counters that have closed for the day, and of days that are over. Call now and then."""
+        await self.write_flags()
         for totals in self._days.due(self._settings(), self._stamp()):
             await self._write(totals, self._stamp())
+
+    async def write_flags(self) -> None:
+        """Journal the flags of earlier presses that are not on disk yet; a press never waits for them."""
+        async with self._flagging:
+            while self._unflagged:
+                record = self._unflagged[0]
+                await self._write(record, self._stamp())
+                self._unflagged.remove(record)
+
+    def _suspect(self, judged: Judged) -> None:
+        self._unflagged += [RatingFlagged(presses, flag) for flag, presses in judged.flagged_earlier.items()]
+
+    def _flag_soon(self) -> None:
+        if self._unflagged and not self._flagging.locked():
+            task = asyncio.ensure_future(self._try_flags())
+            self._flag_tasks.add(task)
+            task.add_done_callback(self._flag_tasks.discard)
+
+    async def _try_flags(self) -> None:
+        try:
+            await self.write_flags()
+        except UnavailableError as error:
+            log.error("flags not written, tried again later %s", fields(error=error))
 
     async def _write(self, data: EntryData, stamp: Stamp) -> None:
         await asyncio.wrap_future(self._journal.append(data, at=stamp))
@@ -146,12 +172,16 @@ class BallotBox:
                 case RatingPressed():
                     presses += 1
                     self._ledger.keep(data.press)
+                    self.officer = data.officer  # the record of who came on duty may have left the journal long ago
                     if entry.at.boot == boot:
                         pressed_ms = entry.at.mono_ns // 1_000_000 - data.age_ms
                         pressed = Pressed(data.press, pressed_ms, data.level, data.counter)
-                        self._recent, _ = judge(self._recent, pressed, counter_open=True)
+                        self._recent, judged = judge(self._recent, pressed, counter_open=True)
+                        self._suspect(judged)
                 case OfficerOnDuty():
                     self.officer = data.officer
+                case RatingFlagged():
+                    self._unflagged = [flag for flag in self._unflagged if flag != data]
                 case _:
                     pass
             self._days.take(data, entry.at)

@@ -52,8 +52,9 @@ class Days:
                     tally.take(data)
             case RatingDay():
                 if (told := self._tallies.get((data.day, data.counter))) is not None:
-                    # A press may have come while the totals were being written: then they are due again.
-                    told.changed = told.closed() != data
+                    # A press may have come while the totals were being written: then they are due again. Fewer presses
+                    # than were told: the day's first have left the journal, and what is left is nobody's totals.
+                    told.changed = sum(told.pressed) >= sum(data.pressed) and told.closed() != data
             case _:
                 pass
 

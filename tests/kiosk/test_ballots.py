@@ -2,19 +2,31 @@
 
 import asyncio
 import hashlib
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from bus.entries import OfficerOnDuty, RatingDay, RatingFlagged, RatingPressed, RatingReason
+from bus.clock import Quality, Stamp
+from bus.entries import EntryData, OfficerOnDuty, RatingDay, RatingFlagged, RatingPressed, RatingReason
 from bus.errors import UnavailableError
 from bus.timekeeper import Simulation
 from kiosk.ballots import Ballot
+from kiosk.days import Days
 from kiosk.flow import View
 from kiosk.panel.session import Known
 from kiosk.settings import Hours, KioskSettings
-from tests.kiosk.bench import BoothBench, presses, records
+from tests.kiosk.bench import BoothBench, presses, records, until
+
+MASHED = [RatingFlagged(["P-1/0000000A/1", "P-1/0000000A/2"], "mashing")]
+AT = Stamp("b" * 32, 0, 1_764_000_000_000, Quality.TRUSTED)
+NEXT_DAY = Stamp("b" * 32, 90_000_000_000_000, 1_764_090_000_000, Quality.TRUSTED)
+
+
+def flags(bench: BoothBench) -> list[RatingFlagged]:
+    return [data for _, data in records(bench.journal) if isinstance(data, RatingFlagged)]
 
 
 def ballot(bench: BoothBench, seq: int, level: int = 1, *, ago_ms: int = 0) -> Ballot:
@@ -51,9 +63,87 @@ async def test_misuse_flags_the_earlier_presses_by_a_record_of_their_own(tmp_pat
     bench = BoothBench(tmp_path)
     for seq in (1, 2, 3):
         await bench.booth.put(ballot(bench, seq, level=seq))
-    flagged = [data for _, data in records(bench.journal) if isinstance(data, RatingFlagged)]
-    assert flagged == [RatingFlagged(["P-1/0000000A/1", "P-1/0000000A/2"], "mashing")]
+    await until(lambda: flags(bench) == MASHED)
     bench.close()
+    bench = BoothBench(tmp_path)
+    await bench.booth.box.write_flags()
+    assert flags(bench) == MASHED  # and not again
+    bench.close()
+
+
+async def test_flags_that_were_not_written_before_the_end_are_written_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = BoothBench(tmp_path)
+    append = bench.journal.append
+
+    def refuse_flags(data: EntryData, **more: Any) -> Any:
+        if isinstance(data, RatingFlagged):
+            raise UnavailableError("no room")
+        return append(data, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.journal, "append", refuse_flags)
+        for seq in (1, 2, 3):
+            assert await bench.booth.put(ballot(bench, seq, level=seq)) is True  # the press itself is on disk
+    assert flags(bench) == []
+    bench = bench.again()
+    await bench.booth.box.close_days()
+    assert flags(bench) == MASHED
+    bench.close()
+
+
+async def test_whoever_offers_a_press_that_is_being_written_waits_though_the_first_gave_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = BoothBench(tmp_path)
+    append, reached, held = bench.journal.append, asyncio.Event(), Future[Any]()
+    written: list[Future[Any]] = []
+
+    def late(data: EntryData, **more: Any) -> Any:
+        written.append(append(data, **more))
+        reached.set()
+        return held
+
+    monkeypatch.setattr(bench.journal, "append", late)
+    first = asyncio.create_task(bench.booth.put(ballot(bench, 1)))
+    await reached.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    second = asyncio.create_task(bench.booth.put(ballot(bench, 1)))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not second.done()
+    held.set_result(written[0].result())
+    assert await second is False
+    bench.close()
+
+
+async def test_the_officer_is_known_though_the_record_of_coming_on_duty_has_left_the_journal(tmp_path: Path) -> None:
+    bench = BoothBench(tmp_path)
+    bench.booth.box.officer = "CB-07"  # as if its record were there no more
+    await bench.booth.put(ballot(bench, 1))
+    bench = bench.again()
+    assert bench.booth.box.officer == "CB-07"
+    bench.close()
+
+
+def test_totals_are_not_told_again_from_what_is_left_of_a_day() -> None:
+    """Records leave the journal a segment at a time: a start then finds the end of a day and its totals."""
+    whole, rest = Days(), Days()
+    day = [RatingPressed(f"P-1/0000000A/{seq}", "panel", 1, 5, 0, "1") for seq in range(1, 6)]
+    for data in day:
+        whole.take(data, AT)
+    told = whole.due(KioskSettings(), NEXT_DAY)
+    assert [sum(totals.pressed) for totals in told] == [5]
+    for left in (*day[3:], *told):
+        rest.take(left, AT)
+    assert rest.due(KioskSettings(), NEXT_DAY) == []
+    whole.take(day[0], AT)
+    whole.take(told[0], AT)
+    whole.take(RatingPressed("P-1/0000000A/9", "panel", 1, 5, 0, "1"), AT)
+    assert [sum(totals.pressed) for totals in whole.due(KioskSettings(), NEXT_DAY)] == [6]
 
 
 async def test_what_cannot_be_written_was_never_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
