@@ -12,20 +12,18 @@ import os
 import secrets
 import time
 import tty
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from bus.unix_sockets import listen_at
 from kiosk.panel import simulated
 from kiosk.panel.frames import FrameReader, FromPanel, decode_to_panel, encode
 
 TICK_S: Final = 0.02
-
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Command(Struct, forbid_unknown_fields=True):
@@ -68,7 +66,8 @@ class PanelBench:
         server = None
         try:
             if control is not None:
-                server = await _listen(control, self._serve)
+                # For its owner alone: whoever can write here can vote.
+                server = await asyncio.start_unix_server(self._serve, sock=listen_at(control))
             while True:
                 self._tick()
                 await asyncio.sleep(TICK_S)
@@ -191,16 +190,6 @@ class PanelBench:
         finally:
             self._watchers.discard(writer)
             writer.close()
-
-
-async def _listen(path: Path, serve: Serve) -> asyncio.Server:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108 - a name of a socket, on the event loop
-    before = os.umask(0o177)  # whoever can write here can vote
-    try:
-        return await asyncio.start_unix_server(serve, path)
-    finally:
-        os.umask(before)
 
 
 def _boot() -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from bus.errors import UnavailableError, WrongInputError
+from bus.unix_sockets import connect_to
 from kiosk.panel.bench import PanelBench, Seen
 
 
@@ -87,7 +88,7 @@ async def _attach(socket: Path, language: str) -> None:
     from kiosk.panel.hand import HandPanel
 
     try:
-        reader, writer = await asyncio.open_unix_connection(socket)
+        reader, writer = await asyncio.open_unix_connection(sock=connect_to(socket))
     except OSError as error:
         raise UnavailableError(f"no panel answers at {socket}: {error}") from error
     app = HandPanel(lambda command: writer.write(msgspec.json.encode(command) + b"\n"), language=language)
