@@ -27,6 +27,7 @@ from hub.api.tokens import Tokens
 from hub.config import RATINGS, RatingsConfig
 from hub.database import Database
 from hub.pages.board import Board
+from hub.pages.ratings import RatingPages
 from web import pages, problems
 from web.headers import SafeHeaders
 from web.pages import Look, NavLink, Pages
@@ -48,6 +49,7 @@ LOOK = Look(
         NavLink("/", msgid("Overview")),
         NavLink("/outages", msgid("Outages")),
         NavLink("/availability", msgid("Availability")),
+        NavLink("/ratings", msgid("Ratings")),
     ),
     styles=("hub.css",),
 )
@@ -83,6 +85,7 @@ def create_app(
             Route("/language/{code}", shown.choose_language),
             *sign_in.routes(),
             *board.routes(sign_in),
+            *RatingPages(api, shown).routes(sign_in),
         ],
         middleware=[Middleware(SafeHeaders, secure=secure)],
         exception_handlers={

@@ -59,6 +59,25 @@ CAUSES: Final = {
     "no-data": msgid("No measurements"),
     "fine": msgid("Normal"),
 }
+# Of a scale, the best first; as the kiosk calls them.
+LEVELS: Final = {
+    3: (msgid("Satisfied"), msgid("Neutral"), msgid("Not satisfied")),
+    4: (msgid("Very satisfied"), msgid("Satisfied"), msgid("Not satisfied"), msgid("Very dissatisfied")),
+    5: (
+        msgid("Very satisfied"),
+        msgid("Satisfied"),
+        msgid("Neutral"),
+        msgid("Not satisfied"),
+        msgid("Very dissatisfied"),
+    ),
+}
+FLAGS: Final = {
+    "mashing": msgid("many buttons"),
+    "stuck": msgid("one button again and again"),
+    "burst": msgid("too many at once"),
+    "out-of-hours": msgid("out of hours"),
+    "superseded": msgid("heard late"),
+}
 CLASSES: Final = {"record": msgid("records"), "sample": msgid("measurements")}
 LOST: Final = {"shed": msgid("shed for want of room"), "damaged": msgid("damaged on the device")}
 
