@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from bus.errors import UnavailableError, WrongInputError
+from bus.unix_sockets import connect_to
 from kiosk.panel import command
 from kiosk.panel.bench import Command, Seen
 from kiosk.panel.desk import Panels

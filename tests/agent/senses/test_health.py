@@ -75,9 +75,12 @@ def test_newer_kernels_tell_of_under_voltage_by_hwmon(tmp_path: Path) -> None:
 
 def test_our_processes_are_found_and_their_arguments_are_not_told(tmp_path: Path) -> None:
     program = tmp_path / "commune"
-    program.write_text("import time\ntime.sleep(60)\n")
-    with subprocess.Popen([sys.executable, str(program), "agent", "--secret"]) as process:
+    program.write_text("import time\nprint('up', flush=True)\ntime.sleep(60)\n")
+    argv = [sys.executable, str(program), "agent", "--secret"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
         try:
+            assert process.stdout is not None
+            process.stdout.readline()  # until then it is the loader's: hardly any memory, at times no name
             watch = HealthWatch()
             used = {use.pid: use for use in watch.read().processes}
             assert used[process.pid].name == "commune agent"
