@@ -16,11 +16,12 @@ from bus.texts import msgid, translate
 SMALLEST: Final = (80, 24)
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _STATES: Final = {"up": msgid("works"), "down": msgid("DOWN"), "unknown": msgid("no data")}
-_STYLES: Final = {"up": "green", "down": "bold white on red", "unknown": "yellow"}
+_STYLES: Final = {"up": "#55ff55", "down": "bold #ffffff on #b3261e", "unknown": "#ffff55"}
 _WAITING: Final = {"few": msgid("few waiting"), "some": msgid("some waiting"), "many": msgid("MANY WAITING")}
 _CERTIFICATE_SOON: Final = 21
 _NAME: Final = 26
 _LOG_LEAST: Final = 3
+_TALL: Final = 30
 _FIXED: Final = _NAME + 34
 
 Lines = list[Text]
@@ -33,11 +34,11 @@ def lay_out(sight: Sight, columns: int, rows: int, *, language: str, clock: str,
     body: Lines = []
     now = sight.look.now
     if sight.missed or now is None:
-        body += _wrapped(_away(sight, language), columns, "bold white on red")
+        body += _wrapped(_away(sight, language), columns, "bold #ffffff on #b3261e")
     if now is not None:
         body += _sentence(now, columns, language)
         body += _outages(now, columns, language, now_ms)
-    below = _site(sight, columns, language)
+    below = _site(sight, columns, rows, language)
     log = now.log if now is not None else []
     room = rows - 2 - len(body) - len(below) - (1 + _LOG_LEAST if log else 0)
     body += _links(sight, columns, max(room, 3), language) if now is not None else []
@@ -54,13 +55,11 @@ def lay_out(sight: Sight, columns: int, rows: int, *, language: str, clock: str,
 
 
 def spark(past: tuple[float | None, ...], columns: int) -> str:
-    """Round trips as bars, the highest of them the full height; `x` where nothing answered."""
+    """Round trips as bars, half as high as may be at their median; `x` where nothing answered."""
     shown = past[-columns:]
-    most = max((value for value in shown if value), default=0.0)
-    bars = [
-        "x" if value is None else _BARS[min(7, math.floor(value / most * 7.99))] if most else _BARS[0]
-        for value in shown
-    ]
+    known = sorted(value for value in shown if value)
+    middle = known[len(known) // 2] if known else 1.0
+    bars = ["x" if value is None else _BARS[min(7, math.floor(value / middle * 3.99))] for value in shown]
     return "".join(bars).rjust(columns)
 
 
@@ -77,7 +76,7 @@ def _away(sight: Sight, language: str) -> str:
 
 def _sentence(now: Now, columns: int, language: str) -> Lines:
     if now.diagnosis is None:
-        return [Text(translate(language, msgid("No verdict yet.")), style="yellow")]
+        return [Text(translate(language, msgid("No verdict yet.")), style="#ffff55")]
     fine = now.diagnosis.cause == "fine"
     says = now.diagnosis.says.en if language == "en" else now.diagnosis.says.vi
     do = now.diagnosis.do.en if language == "en" else now.diagnosis.do.vi
@@ -131,7 +130,7 @@ def _links(sight: Sight, columns: int, room: int, language: str) -> Lines:
 def _link(rung: Rung, past: tuple[float | None, ...], uplink: str, wide: int, language: str) -> Text:
     mark = "*" if uplink and rung.id == uplink else " "
     state = translate(language, _STATES.get(rung.state, rung.state))
-    style = _STYLES.get(rung.state, "yellow")
+    style = _STYLES.get(rung.state, "#ffff55")
     if rung.state == "up" and rung.lossy:
         state, style = translate(language, msgid("loses packets")), "bold #ffff55"
     line = Text(f"{mark}{_cut(rung.name, _NAME - 1):<{_NAME - 1}} ", no_wrap=True)
@@ -144,7 +143,7 @@ def _link(rung: Rung, past: tuple[float | None, ...], uplink: str, wide: int, la
     return line
 
 
-def _site(sight: Sight, columns: int, language: str) -> Lines:
+def _site(sight: Sight, columns: int, rows: int, language: str) -> Lines:
     now = sight.look.now
     lines: Lines = []
     if now is not None and now.journal is not None and now.broker is not None:
@@ -160,8 +159,19 @@ def _site(sight: Sight, columns: int, language: str) -> Lines:
         )
         lines.append(Text(text, style="" if now.broker.connected and now.journal.recording else "bold #ffff55"))
         lines += _devices(now, columns, language)
-    for kiosk in sight.look.kiosks[:4]:
-        lines.append(_kiosk(kiosk, language))
+    lines += _kiosks(sight, columns, language, most=2 if rows < _TALL else 6)
+    return lines
+
+
+def _kiosks(sight: Sight, columns: int, language: str, *, most: int) -> Lines:
+    """Those with something wrong first."""
+    kiosks = sorted(sight.look.kiosks, key=_is_good)
+    shown = kiosks if len(kiosks) <= most else kiosks[: most - 1]
+    lines = [line for kiosk in shown for line in _kiosk(kiosk, columns, language)]
+    if hidden := kiosks[len(shown) :]:
+        text = msgid("... and {count} more kiosks, {bad} of them with something wrong")
+        bad = sum(not _is_good(kiosk) for kiosk in hidden)
+        lines.append(Text(translate(language, text, count=len(hidden), bad=bad), style="#c0c0c0"))
     return lines
 
 
@@ -172,14 +182,19 @@ def _devices(now: Now, columns: int, language: str) -> Lines:
     here = [part for part, device in zip(parts, now.devices, strict=True) if device.online]
     if not parts:
         return []
-    lines = _wrapped("   ".join([*away, *here]), columns, "bold #ffff55" if away else "")
+    lines = _wrapped("   ".join(map(_whole, [*away, *here])), columns, "bold #ffff55" if away else "")
     if len(lines) > 2:
         text = msgid("... of {count} devices {away} are not present")
         lines = [lines[0], Text(translate(language, text, count=len(parts), away=len(away)))]
     return lines
 
 
-def _kiosk(kiosk: KioskNow, language: str) -> Text:
+def _is_good(kiosk: KioskNow) -> bool:
+    inputs = [*kiosk.panels.values(), *kiosk.keypads.values()]
+    return kiosk.broker and kiosk.disk and kiosk.screen is not False and (any(inputs) or not inputs)
+
+
+def _kiosk(kiosk: KioskNow, columns: int, language: str) -> Lines:
     def say(text: str) -> str:
         return translate(language, text)
 
@@ -195,8 +210,9 @@ def _kiosk(kiosk: KioskNow, language: str) -> Text:
     parts.append(say(_WAITING.get(kiosk.waiting, kiosk.waiting)))
     if not kiosk.disk:
         parts.append(say(msgid("CANNOT SAVE")))
-    good = kiosk.broker and kiosk.disk and kiosk.screen is not False and (any(inputs) or not inputs)
-    return Text(f"{kiosk.device}: {', '.join(parts)}", style="" if good else "bold #ffff55")
+    return _wrapped(
+        f"{kiosk.device}: {', '.join(map(_whole, parts))}", columns, "" if _is_good(kiosk) else "bold #ffff55"
+    )
 
 
 def _bar(left: str, right: str, columns: int) -> Text:
@@ -216,6 +232,11 @@ def _rule_of(text: str, columns: int) -> Text:
 
 def _wrapped(text: str, columns: int, style: str) -> Lines:
     return [Text(line, style=style) for line in textwrap.wrap(text, columns)]
+
+
+def _whole(text: str) -> str:
+    """Not to be broken between two lines."""
+    return text.replace(" ", "\u00a0")
 
 
 def _cut(text: str, columns: int) -> str:
