@@ -63,10 +63,14 @@ class PageConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScreenConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """The text screen, a process of its own. `tty` is the console it draws on; empty: the one it was started from."""
+    """The text screen, a process of its own. `tty` is the console it draws on; empty: the one it was started from.
+
+    `term` is what kind of terminal `tty` is (terminfo's name): a Linux console, unless something else is said.
+    """
 
     enabled: bool = False
     tty: str = ""
+    term: Annotated[str, Meta(pattern=r"^[A-Za-z0-9+._-]{1,64}$")] = "linux"
 
 
 class SoundConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,12 +1,11 @@
 """The text screen is a process of its own: it may crash, hang or lose its console, and no vote is the worse for it.
 
 The kiosk serves pictures on a Unix socket, a JSON object a line, and starts the screen where the configuration asks for
-it. The screen answers `alive` lines as it draws; one that has drawn nothing for ten seconds is killed and started
+it. The screen answers `alive PID` lines as it draws; one that has drawn nothing for ten seconds is killed and started
 again, as is one that ended, with a growing pause.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
@@ -16,6 +15,7 @@ from typing import Final
 import msgspec
 
 from bus.logs import fields
+from bus.unix_sockets import listen_at
 from kiosk.booth import Booth
 from kiosk.config import ScreenConfig
 from kiosk.picture import Picture
@@ -47,14 +47,8 @@ class ScreenLink:
         return bool(self._writers)
 
     async def run(self) -> None:
-        """Serve until cancelled."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.socket)  # noqa: PTH108 - a socket's name, on the event loop
-        before = os.umask(0o177)
-        try:
-            server = await asyncio.start_unix_server(self._serve, self.socket, limit=_LINE_LIMIT)
-        finally:
-            os.umask(before)
+        """Serve until cancelled. Where the socket cannot be made (a full disk), votes are taken without a screen."""
+        server = await self._listen()
         try:
             if self._config.enabled:
                 await self._keep()
@@ -65,10 +59,26 @@ class ScreenLink:
             for writer in list(self._writers):
                 writer.close()
 
+    async def _listen(self) -> asyncio.Server:
+        told = False
+        while True:
+            try:
+                return await asyncio.start_unix_server(self._serve, sock=listen_at(self.socket), limit=_LINE_LIMIT)
+            except OSError as error:
+                if not told:
+                    log.error("no socket for screens %s", fields(path=self.socket, error=error))
+                told = True
+                await asyncio.sleep(_PAUSES_S[-1])
+
     async def _keep(self) -> None:
         failures = 0
         while True:
-            process = await self._start()
+            try:
+                process = await self._start()
+            except OSError as error:  # the console is not there, or no process can be made now
+                log.error("screen does not start %s", fields(tty=self._config.tty, error=error))
+                await asyncio.sleep(_PAUSES_S[-1])
+                continue
             self.pid = process.pid
             try:
                 shown = await self._watch(process)
@@ -83,14 +93,19 @@ class ScreenLink:
             await asyncio.sleep(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
 
     async def _start(self) -> asyncio.subprocess.Process:
-        command = [sys.executable, "-m", "kiosk.screen", "--socket", str(self.socket)]
+        command = [sys.executable, "-m", "kiosk.screen", "--socket", str(self.socket), "--parent", str(os.getpid())]
         if not self._config.tty:
             return await asyncio.create_subprocess_exec(*command)
         # The console becomes the screen's terminal, in a session of its own; our log stays where it was.
         terminal = await asyncio.to_thread(os.open, self._config.tty, os.O_RDWR | os.O_NOCTTY)
         try:
             return await asyncio.create_subprocess_exec(
-                *command, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
+                *command,
+                stdin=terminal,
+                stdout=terminal,
+                stderr=terminal,
+                start_new_session=True,
+                env=_environment(self._config.term),
             )
         finally:
             os.close(terminal)
@@ -117,8 +132,10 @@ class ScreenLink:
         self._writers.add(writer)
         try:
             writer.write(_line(self._booth.picture))
-            while await reader.readline():
-                self._alive.set()
+            while line := await reader.readline():
+                # A screen on another console, started by hand, must not speak for ours.
+                if line.split() == [b"alive", str(self.pid).encode()]:
+                    self._alive.set()
         except (ConnectionError, ValueError):
             pass
         finally:
@@ -132,6 +149,12 @@ class ScreenLink:
                 writer.transport.abort()  # it reads nothing: it hangs, and is told apart by its silence
             else:
                 writer.write(line)
+
+
+def _environment(term: str) -> dict[str, str]:
+    """Ours, without what describes the terminal that the kiosk itself was started from."""
+    ours = ("COLUMNS", "LINES", "COLORTERM", "TERM_PROGRAM")
+    return {name: value for name, value in os.environ.items() if name not in ours} | {"TERM": term}
 
 
 def _line(picture: Picture) -> bytes:

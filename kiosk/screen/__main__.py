@@ -7,10 +7,13 @@ nobody's press depends on this process.
 import argparse
 import asyncio
 import contextlib
+import os
 import sys
+from pathlib import Path
 
 import msgspec
 
+from bus.unix_sockets import connect_to
 from kiosk.picture import Picture
 from kiosk.screen.app import KioskScreen
 
@@ -22,15 +25,16 @@ _LINE_LIMIT = 256 * 1024
 def main() -> int:
     """Draw until ended."""
     parser = argparse.ArgumentParser(prog="python -m kiosk.screen")
-    parser.add_argument("--socket", required=True)
+    parser.add_argument("--socket", type=Path, required=True)
+    parser.add_argument("--parent", type=int, help="end when this process has ended: its next life starts a new screen")
     arguments = parser.parse_args()
-    asyncio.run(_live(arguments.socket))
+    asyncio.run(_live(arguments.socket, arguments.parent))
     return 0
 
 
-async def _live(socket: str) -> None:
+async def _live(socket: Path, parent: int | None) -> None:
     app = KioskScreen()
-    following = asyncio.create_task(_follow(app, socket), name="kiosk pictures")
+    following = asyncio.create_task(_follow(app, socket, parent), name="kiosk pictures")
     try:
         await app.run_async(mouse=False)
     finally:
@@ -38,8 +42,8 @@ async def _live(socket: str) -> None:
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def _follow(app: KioskScreen, socket: str) -> None:
-    while True:
+async def _follow(app: KioskScreen, socket: Path, parent: int | None) -> None:
+    while parent is None or os.getppid() == parent:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError):
             reader, writer = await asyncio.open_unix_connection(sock=connect_to(socket), limit=_LINE_LIMIT)
             telling = asyncio.create_task(_tell_alive(app, writer))
@@ -52,6 +56,7 @@ async def _follow(app: KioskScreen, socket: str) -> None:
                 telling.cancel()
                 writer.close()
         await asyncio.sleep(_AGAIN_S)
+    app.exit()
 
 
 async def _tell_alive(app: KioskScreen, writer: asyncio.StreamWriter) -> None:
@@ -61,7 +66,7 @@ async def _tell_alive(app: KioskScreen, writer: asyncio.StreamWriter) -> None:
             drawn = asyncio.Event()
             app.call_later(drawn.set)
             await drawn.wait()
-            writer.write(b"alive\n")
+            writer.write(b"alive %d\n" % os.getpid())
             await writer.drain()
         await asyncio.sleep(_ALIVE_EVERY_S)
 
