@@ -47,9 +47,9 @@ def run(scale: float) -> list[Row]:
     """Both in one run, on the same values."""
     with tempfile.TemporaryDirectory(prefix="wire-bench-", dir=os.environ.get("COMMUNE_BENCH_DIR")) as name:
         folder = Path(name)
-        blocks = max(int(_BLOCKS * scale), 8)
-        block_bytes, idle_bytes_s = asyncio.run(_ours(folder, blocks, max(_IDLE_S * scale, 20.0)))
-        peer_bytes = _vmagent(folder, max(blocks // 2, 6))
+        blocks = max(int(_BLOCKS * scale), 4)
+        block_bytes, idle_bytes_s = asyncio.run(_ours(folder, blocks, max(_IDLE_S * scale, 10.0)))
+        peer_bytes = _vmagent(folder, max(blocks // 2, 3))
     steps = _DAY_S / _STEP_S
     series = len(_values(random.Random(1)))
     mib = 1024 * 1024
