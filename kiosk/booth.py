@@ -29,6 +29,7 @@ from kiosk.flow import (
     ReasonGiven,
     Skipped,
     Voted,
+    at_rest,
     step,
 )
 from kiosk.picture import Picture, draw
@@ -37,6 +38,9 @@ from kiosk.settings import KioskSettings, is_open, local_time
 log = logging.getLogger("kiosk.booth")
 
 TICK_S: Final = 0.1
+# A press that is older when it is on disk (the line or the kiosk was down) was made by somebody who has left: thanks
+# would puzzle whoever stands there now, and the question why would ask them for another's reason.
+THANKED_WITHIN_MS: Final = 10_000
 
 
 class Booth:
@@ -47,15 +51,24 @@ class Booth:
         self.settings = settings
         self._clock = clock
         self._conditions = Conditions()
-        self._panel_buttons: int | None = None
+        self._inputs: dict[str, bool] = {}
+        self._buttons: int | None = None
         self._flow = Flow(language=settings.languages[0])
         self._pictures: list[Callable[[Picture], None]] = []
         self._prompts: list[Callable[[Prompt], None]] = []
         self._reasons: set[asyncio.Task[None]] = set()
-        self.picture = self._draw()
+        self.picture = self._draw(self._flow)
+        self._aside: Picture | None = None
+
+    def picture_for(self, page: str) -> Picture:
+        """What this page shows (`page` begins the names of its presses): `picture`, or what is for it alone."""
+        return self._aside if self._aside is not None and self._flow.press.startswith(f"{page}/") else self.picture
 
     def on_picture(self, show: Callable[[Picture], None]) -> Callable[[], None]:
-        """Call `show` with each new picture, and now; returns how to stop."""
+        """Call `show` with each new picture that all may see, and now; returns how to stop.
+
+        It is called too when what is for one page alone has changed (`picture_for`).
+        """
         self._pictures.append(show)
         show(self.picture)
         return lambda: self._pictures.remove(show)
@@ -71,11 +84,12 @@ class Booth:
             self._flow = replace(self._flow, language=settings.languages[0])
         self.tick()
 
-    def panel(self, *, present: bool, buttons: int | None = None) -> None:
-        """A panel has come or gone."""
-        if buttons is not None:
-            self._panel_buttons = buttons
-        self._conditions = replace(self._conditions, panel=present)
+    def panel(self, *, present: bool, buttons: int | None = None, source: str = "panel") -> None:
+        """A source of presses with buttons (the panels, a keypad) has come or gone; one that is there is enough."""
+        self._inputs[source] = present
+        if buttons is not None and (present or self._buttons is None):
+            self._buttons = buttons
+        self._conditions = replace(self._conditions, panel=any(self._inputs.values()))
         self.tick()
 
     def network(self, *, up: bool) -> None:
@@ -94,8 +108,8 @@ class Booth:
             self._disk(ok=False)
             raise
         self._disk(ok=True)
-        if new:
-            self._step(Voted(ballot.press, ballot.level, touch=ballot.source == "touch"))
+        if new and self.now_ms() - ballot.pressed_ms <= THANKED_WITHIN_MS:
+            self._step(Voted(ballot.press, ballot.level, touch=ballot.source == "touch", levels=ballot.levels))
         return new
 
     def reason(self, press: str, reason: str) -> None:
@@ -141,9 +155,10 @@ class Booth:
                     task = asyncio.get_running_loop().create_task(self._keep_reason(press, reason))
                     self._reasons.add(task)
                     task.add_done_callback(self._reasons.discard)
-        picture = self._draw()
-        if picture != self.picture:
-            self.picture = picture
+        picture = self._draw(at_rest(self._flow) if self._flow.aside else self._flow)
+        aside = self._draw(self._flow) if self._flow.aside else None
+        if (picture, aside) != (self.picture, self._aside):
+            self.picture, self._aside = picture, aside
             for show in list(self._pictures):
                 show(picture)
 
@@ -153,9 +168,8 @@ class Booth:
         except UnavailableError as error:
             log.error("reason not written %s", fields(error=error))
 
-    def _draw(self) -> Picture:
+    def _draw(self, flow: Flow) -> Picture:
         stamp = self._clock.now()
         unsure = stamp.quality is Quality.UNKNOWN
         clock = "" if unsure else local_time(stamp.wall_ms).strftime("%H:%M")
-        levels = self._panel_buttons or self.settings.levels
-        return draw(self._flow, self.settings, levels=levels, clock=clock)
+        return draw(flow, self.settings, levels=self._buttons or self.settings.levels, clock=clock)

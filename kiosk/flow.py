@@ -4,16 +4,19 @@
       ^                \\--else, after thanks_s----------------------------------------------------------^
 
 A vote always shows its thanks, whatever else is wrong: it is on disk by then. The thanks are the same for every level,
-since the vote is secret. Over the idle picture stand the conditions, the first that holds: counter closed, panel
-unplugged; a network that is down is only a line of text ("the counter goes on"). A kiosk whose votes come from a panel
-asks no reasons: a button never changes its meaning.
+since the vote is secret. For the same reason what follows a low rating (the question why, the thanks for its answer) is
+`aside`: it is for the page that was touched alone; no other screen shows it, and nothing of it is heard.
+
+Over the idle picture stand the conditions, the first that holds: counter closed, panel unplugged; a network that is
+down is only a line of text ("the counter goes on"). A kiosk whose votes come from a panel asks no reasons: a button
+never changes its meaning.
 """
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, assert_never
 
-from kiosk.settings import KioskSettings
+from kiosk.settings import KioskSettings, asks_why
 
 # Long enough to read the question twice; then the next citizen finds the first language again.
 LANGUAGE_RESET_MS: Final = 30_000
@@ -41,12 +44,16 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """State: which picture, until when (monotonic ms; 0 for ever), for which press, in which language."""
+    """State: which picture, until when (monotonic ms; 0 for ever), for which press, in which language.
+
+    `aside` says that the picture is only for the page of that press; all others see the one between citizens.
+    """
 
     view: View = View.IDLE
     until_ms: int = 0
     press: str = ""
     ask_reason: bool = False
+    aside: bool = False
     language: str = "vi"
     touched_ms: int = 0
     conditions: Conditions = Conditions()
@@ -54,11 +61,12 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Voted:
-    """A press is on disk. `touch` says that the citizen can touch the screen."""
+    """A press is on disk, of `levels`. `touch` says that the citizen can touch the screen."""
 
     press: str
     level: int
     touch: bool
+    levels: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,7 @@ Input = Voted | ReasonGiven | Skipped | LanguageChosen | Now
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Speak: `thanks`, `question` or `reasons`, in a language."""
+    """Speak: `thanks` or `question`, in a language."""
 
     name: str
     language: str
@@ -112,17 +120,17 @@ Effect = Prompt | KeepReason
 def step(flow: Flow, happened: Input, settings: KioskSettings, *, now_ms: int) -> tuple[Flow, list[Effect]]:
     """Take one input at monotonic `now_ms`."""
     match happened:
-        case Voted(press, level, touch):
-            ask = touch and bool(settings.reasons) and 0 < settings.reasons_from <= level
-            flow = replace(flow, press=press, ask_reason=ask, touched_ms=now_ms)
+        case Voted(press, level, touch, levels):
+            ask = touch and asks_why(settings, level, levels)
+            flow = replace(flow, press=press, ask_reason=ask, aside=False, touched_ms=now_ms)
             return _thank(flow, settings, now_ms), [Prompt("thanks", flow.language)]
         case ReasonGiven(reason):
             if flow.view is not View.REASONS or reason not in {choice.id for choice in settings.reasons}:
                 return flow, []
-            kept: list[Effect] = [KeepReason(flow.press, reason), Prompt("thanks", flow.language)]
-            return _thank(replace(flow, ask_reason=False, touched_ms=now_ms), settings, now_ms), kept
+            kept = KeepReason(flow.press, reason)
+            return _thank(replace(flow, touched_ms=now_ms), settings, now_ms), [kept]
         case Skipped():
-            return (_rest(flow), []) if flow.view is View.REASONS else (flow, [])
+            return (at_rest(flow), []) if flow.view is View.REASONS else (flow, [])
         case LanguageChosen(language):
             if language not in settings.languages:
                 return flow, []
@@ -141,19 +149,19 @@ def _pass_time(flow: Flow, settings: KioskSettings, now_ms: int) -> tuple[Flow, 
     if flow.view in (View.THANKS, View.REASONS) and now_ms < flow.until_ms:
         return flow, []
     if flow.view is View.THANKS and flow.ask_reason:
-        asking = replace(flow, view=View.REASONS, ask_reason=False, until_ms=now_ms + round(settings.reason_s * 1000))
-        return asking, [Prompt("reasons", flow.language)]
-    flow = _rest(flow)
+        until_ms = now_ms + round(settings.reason_s * 1000)
+        return replace(flow, view=View.REASONS, ask_reason=False, aside=True, until_ms=until_ms), []
+    flow = at_rest(flow)
     if flow.language != settings.languages[0] and now_ms - flow.touched_ms > LANGUAGE_RESET_MS:
         flow = replace(flow, language=settings.languages[0])
     return flow, []
 
 
-def _rest(flow: Flow) -> Flow:
+def at_rest(flow: Flow) -> Flow:
     """The picture between citizens."""
     view = View.IDLE
     if not flow.conditions.counter_open:
         view = View.CLOSED
     elif flow.conditions.panel is False:
         view = View.NO_PANEL
-    return replace(flow, view=view, until_ms=0, press="", ask_reason=False)
+    return replace(flow, view=view, until_ms=0, press="", ask_reason=False, aside=False)

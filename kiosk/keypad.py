@@ -50,6 +50,7 @@ class Keypad:
 
     async def run(self) -> None:
         """Serve the keypad until cancelled; one that is unplugged is opened again."""
+        self._say(present=False)
         while True:
             try:
                 descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -59,7 +60,7 @@ class Keypad:
             try:
                 await self._serve(descriptor)
             finally:
-                self.present = False
+                self._say(present=False)
                 os.close(descriptor)
 
     async def drain(self) -> None:
@@ -92,7 +93,7 @@ class Keypad:
                     self._press(f"{self._name}/{opening}/{seq}", self._keys.index(code) + 1)
             held = held[whole:]
 
-        self.present = True
+        self._say(present=True)
         log.info("keypad open %s", fields(path=self.path))
         loop.add_reader(descriptor, readable)
         try:
@@ -100,6 +101,10 @@ class Keypad:
         finally:
             loop.remove_reader(descriptor)
         log.warning("keypad gone %s", fields(path=self.path))
+
+    def _say(self, *, present: bool) -> None:
+        self.present = present
+        self._booth.panel(present=present, buttons=len(self._keys), source=self._name)
 
     def _press(self, press: str, level: int) -> None:
         ballot = Ballot(press, "keypad", level, len(self._keys), self._booth.now_ms())

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from bus.texts import msgid, translator
 from kiosk.flow import Flow, View
-from kiosk.settings import KioskSettings, say
+from kiosk.settings import FACES, KioskSettings, say
 
 LEVEL_WORDS: Final = {
     3: (msgid("Satisfied"), msgid("Neutral"), msgid("Not satisfied")),
@@ -24,8 +24,6 @@ LEVEL_WORDS: Final = {
         msgid("Very dissatisfied"),
     ),
 }
-# The face of each level, out of five: what a three-level scale shows must be the faces a citizen expects.
-FACES: Final = {3: (1, 3, 5), 4: (1, 2, 4, 5), 5: (1, 2, 3, 4, 5)}
 
 _HEADLINES: Final = {
     View.IDLE: "",

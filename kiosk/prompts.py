@@ -2,8 +2,8 @@
 
 Recordings stand as `<language>/<prompt>.wav`, so that any language can be had, with or without a voice on this machine
 (Muong, Thai, Mong, Tay). A prompt that has neither is said in Vietnamese; in a quiet hour nothing is said. The thanks
-are the same for every answer. Everything is made ready when the settings change, off the event loop; a press waits for
-no speech engine.
+are the same for every answer, and nothing is said that follows only some answers. Everything is made ready when the
+settings change, off the event loop; a press waits for no speech engine.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from media.speech import can_speak, speak
 
 log = logging.getLogger("kiosk.prompts")
 
-PROMPTS: Final = ("question", "thanks", "reasons")
+PROMPTS: Final = ("question", "thanks")
 _LOOK_S: Final = 1.0
 _MOST_BYTES: Final = 4 * 1024 * 1024  # two minutes of a recording at the output's rate, and some
 
@@ -117,8 +117,5 @@ def text_of(settings: KioskSettings, language: str, name: str) -> str:
     match name:
         case "question":
             return say(settings.question.text, language)
-        case "reasons":
-            words = ", ".join(say(reason.text, language) for reason in settings.reasons)
-            return f"{text(msgid('What should be better?'))} {words}."
         case _:
             return text(msgid("Thank you! Your answer has been recorded."))

@@ -13,6 +13,8 @@ from msgspec import Meta, Struct, field
 
 LOCAL: Final = ZoneInfo("Asia/Ho_Chi_Minh")
 MOST_REASONS: Final = 4
+# The face of each level, out of five: what a three-level scale shows must be the faces a citizen expects.
+FACES: Final = {3: (1, 3, 5), 4: (1, 2, 4, 5), 5: (1, 2, 3, 4, 5)}
 
 Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}$", description="ISO 639 code: vi, en, tai, hmn, mtq, tyz ...")]
@@ -87,8 +89,8 @@ _REASONS: Final = [
 class KioskSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All that may change on a running kiosk.
 
-    `levels` is for touch; a panel's levels are its buttons, since a button never changes its meaning. Levels from
-    `reasons_from` down ask for a reason (0: none do). Figures are shown only from `least_n` votes on.
+    `levels` is for touch; a panel's levels are its buttons, since a button never changes its meaning. Levels whose face
+    is `reasons_from` (of five) or unhappier ask for a reason (0: none do).
     """
 
     counter: Code = "1"
@@ -125,6 +127,17 @@ class KioskSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 def say(text: Text, language: str) -> str:
     """The text in `language`, in Vietnamese where it has none."""
     return text.get(language) or text["vi"]
+
+
+def face_of(level: int, levels: int) -> int:
+    """The face of a level, 1 the happiest to 5; a scale of another size has the faces nearest to its ends."""
+    faces = FACES[min(max(levels, 3), 5)]
+    return faces[min(level, len(faces)) - 1]
+
+
+def asks_why(settings: KioskSettings, level: int, levels: int) -> bool:
+    """Does this answer ask for a reason?"""
+    return bool(settings.reasons) and 0 < settings.reasons_from <= face_of(level, levels)
 
 
 def is_open(settings: KioskSettings, local: datetime) -> bool:

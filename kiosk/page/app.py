@@ -1,15 +1,20 @@
 """The touch page's server: pictures out, presses in.
 
-The page's address holds a key (256 random bits), since whoever can press can vote: without it every path answers 404.
-Bodies must be JSON, so that no other site's form can press. A press is answered only once it is on disk, under the name
-that the page gave it; offered again, it is answered again and stored once. When the kiosk is away, the page keeps
-presses in the browser's own store (kiosk/page/static/touch.js).
+The page's address holds a key (256 random bits), since whoever can press can vote: without it every path answers 404,
+but those of the static files. Bodies must be JSON, so that no form elsewhere can press. A press is answered only once
+it is on disk, under the name that the page gave it; offered again, it is answered again and stored once. Presses faster
+than fingers are told to come later (429), so that whoever has the key cannot fill the disk. When the kiosk is away, the
+page keeps presses in the browser's own store (kiosk/page/static/touch.js).
+
+What follows a low rating is sent to the page that was touched alone: a page open elsewhere must not show how somebody
+voted.
 """
 
 import asyncio
-import contextlib
 import hmac
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -28,7 +33,9 @@ from bus.texts import msgid, translator
 from kiosk.ballots import Ballot
 from kiosk.booth import Booth
 from kiosk.flow import Prompt
+from kiosk.page.pace import Pace
 from kiosk.page.prompt_files import PromptFiles
+from kiosk.panel.session import Known
 from kiosk.picture import Picture
 from web import problems
 from web.headers import SafeHeaders
@@ -49,7 +56,10 @@ LANGUAGE_NAMES: Final = {
 _BODY_LIMIT: Final = 4096
 _PING_S: Final = 5.0
 _LONGEST_AGE_MS: Final = 31 * 86_400_000
-_WAITING: Final = 32
+_CLIENT: Final = r"^[a-z0-9]{4,16}$"
+# Two presses a second, and at once what a page may have kept while the kiosk was away.
+_PRESSES_A_S: Final = 2.0
+_PRESSES_AT_ONCE: Final = 500
 
 S = TypeVar("S", bound=Struct)
 
@@ -57,7 +67,7 @@ S = TypeVar("S", bound=Struct)
 class TouchPress(Struct, forbid_unknown_fields=True):
     """A touch: which page, which load of it, which press; `age_ms` since the finger."""
 
-    client: Annotated[str, Meta(pattern=r"^[a-z0-9]{4,16}$")]
+    client: Annotated[str, Meta(pattern=_CLIENT)]
     boot: Annotated[str, Meta(pattern=r"^[0-9A-F]{8}$")]
     seq: Annotated[int, Meta(ge=1, le=0xFFFFFFFF)]
     level: Annotated[int, Meta(ge=1, le=5)]
@@ -71,7 +81,7 @@ class TouchPress(Struct, forbid_unknown_fields=True):
     @property
     def name(self) -> str:
         """The press's name for ever."""
-        return f"touch-{self.client}/{self.boot}/{self.seq}"
+        return f"{_page_name(self.client)}/{self.boot}/{self.seq}"
 
 
 class TouchReason(Struct, forbid_unknown_fields=True):
@@ -87,6 +97,17 @@ class TouchLanguage(Struct, forbid_unknown_fields=True):
     language: Annotated[str, Meta(max_length=3)]
 
 
+@dataclass(slots=True, eq=False)
+class _Stream:
+    """One open page: what it has been sent last and is to be told; no more than the newest of each is held."""
+
+    page: str
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    sent: Picture | None = None
+    prompt: Prompt | None = None
+    closing: bool = False
+
+
 class TouchPage:
     """One page on one booth. `prompts` are for a page that is to sound itself; None where the kiosk does."""
 
@@ -97,9 +118,10 @@ class TouchPage:
         self._static = StaticFiles(_FOLDER / "static")
         loader = jinja2.FileSystemLoader(_FOLDER / "templates")
         self._templates = jinja2.Environment(loader=loader, autoescape=True)
-        self._streams: set[asyncio.Queue[bytes]] = set()
-        booth.on_picture(lambda picture: self._send(_event("picture", picture)))
-        booth.on_prompt(lambda prompt: self._send(_event("prompt", prompt)))
+        self._streams: set[_Stream] = set()
+        self._pace = Pace(_PRESSES_A_S, _PRESSES_AT_ONCE)
+        booth.on_picture(lambda _: self._wake())
+        booth.on_prompt(self._prompted)
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -121,7 +143,9 @@ class TouchPage:
 
     def close(self) -> None:
         """End the streams, so that the server need not wait for them."""
-        self._send(b"")
+        for stream in self._streams:
+            stream.closing = True
+        self._wake()
 
     async def _page(self, request: Request) -> Response:
         self._open(request)
@@ -152,6 +176,11 @@ class TouchPage:
     async def _press(self, request: Request) -> Response:
         self._open(request)
         press = await _read(request, TouchPress)
+        if self._booth.box.known(press.name) is Known.NEW and (wait_s := self._pace.take(self._booth.now_ms())):
+            raise ProblemError(
+                problem(429, "pace", "Too many presses", "no finger is that fast; send it again later"),
+                headers={"Retry-After": str(ceil(wait_s))},
+            )
         ballot = Ballot(press.name, "touch", press.level, press.levels, self._booth.now_ms() - press.age_ms)
         try:
             new = await self._booth.put(ballot)
@@ -189,29 +218,39 @@ class TouchPage:
 
     async def _events(self, request: Request) -> Response:
         self._open(request)
-        return StreamingResponse(self._stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        stream = _Stream(_page_name(request.query_params.get("client", "")))
+        return StreamingResponse(
+            self._stream(stream), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
 
-    async def _stream(self) -> AsyncIterator[bytes]:
-        queue: asyncio.Queue[bytes] = asyncio.Queue(_WAITING)
-        queue.put_nowait(_event("picture", self._booth.picture))
-        self._streams.add(queue)
+    async def _stream(self, stream: _Stream) -> AsyncIterator[bytes]:
+        self._streams.add(stream)
         try:
-            while True:
+            while not stream.closing:
+                stream.changed.clear()
+                picture, prompt = self._booth.picture_for(stream.page), stream.prompt
+                if picture != stream.sent:
+                    stream.sent = picture
+                    yield _event("picture", picture)
+                if prompt is not None:
+                    stream.prompt = None
+                    yield _event("prompt", prompt)
                 try:
-                    event = await asyncio.wait_for(queue.get(), _PING_S)
-                    if not event:
-                        return
-                    yield event
+                    await asyncio.wait_for(stream.changed.wait(), _PING_S)
                 except TimeoutError:
                     # The page takes a kiosk that says nothing for three of these as away.
                     yield b"event: ping\ndata: {}\n\n"
         finally:
-            self._streams.discard(queue)
+            self._streams.discard(stream)
 
-    def _send(self, event: bytes) -> None:
-        for queue in self._streams:
-            with contextlib.suppress(asyncio.QueueFull):  # a reader that is stuck sees the newest when it asks again
-                queue.put_nowait(event)
+    def _prompted(self, prompt: Prompt) -> None:
+        for stream in self._streams:
+            stream.prompt = prompt
+        self._wake()
+
+    def _wake(self) -> None:
+        for stream in self._streams:
+            stream.changed.set()
 
     def _open(self, request: Request) -> None:
         """A wrong key finds nothing: it does not even learn that there is a kiosk."""
@@ -231,6 +270,11 @@ async def _read(request: Request, struct: type[S]) -> S:
         return msgspec.json.decode(body, type=struct)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ProblemError(problem(400, "body", "The body does not hold", str(error))) from error
+
+
+def _page_name(client: str) -> str:
+    """How the names of this page's presses begin."""
+    return f"touch-{client}"
 
 
 def _event(name: str, value: Picture | Prompt) -> bytes:

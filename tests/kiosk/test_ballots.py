@@ -137,7 +137,8 @@ def test_totals_are_not_told_again_from_what_is_left_of_a_day() -> None:
         whole.take(data, AT)
     told = whole.due(KioskSettings(), NEXT_DAY)
     assert [sum(totals.pressed) for totals in told] == [5]
-    for left in (*day[3:], *told):
+    remains: list[EntryData] = [*day[3:], *told]
+    for left in remains:
         rest.take(left, AT)
     assert rest.due(KioskSettings(), NEXT_DAY) == []
     whole.take(day[0], AT)
@@ -218,6 +219,16 @@ async def test_the_booth_thanks_only_after_the_disk(tmp_path: Path) -> None:
     bench.booth.on_picture(lambda picture: shown.append((picture.view, len(presses(bench.journal)))))
     await bench.booth.put(ballot(bench, 1))
     assert shown == [(View.IDLE, 0), (View.THANKS, 1)]
+    bench.close()
+
+
+async def test_a_press_that_was_long_under_way_is_stored_and_nobody_else_is_thanked_or_asked_for_it(
+    tmp_path: Path,
+) -> None:
+    bench = BoothBench(tmp_path)
+    late = Ballot("touch-abcd/0000000A/1", "touch", 5, 5, bench.booth.now_ms() - 60_000)
+    assert await bench.booth.put(late) is True
+    assert bench.booth.picture.view is View.IDLE
     bench.close()
 
 

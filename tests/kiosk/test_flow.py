@@ -47,15 +47,35 @@ def test_only_low_ratings_by_touch_are_asked_for_a_reason(level: int, touch: boo
     assert run((0, Voted("p/b/1", level, touch=touch)), (4_000, Now(Conditions())))[0].view is then
 
 
+@pytest.mark.parametrize(
+    ("level", "levels", "then"),
+    [(2, 3, View.IDLE), (3, 3, View.REASONS), (2, 4, View.IDLE), (3, 4, View.REASONS), (4, 4, View.REASONS)],
+)
+def test_the_face_tells_whether_a_reason_is_asked_whatever_the_number_of_levels(
+    level: int, levels: int, then: View
+) -> None:
+    assert run((0, Voted("p/b/1", level, touch=True, levels=levels)), (4_000, Now(Conditions())))[0].view is then
+
+
 def test_a_reason_is_kept_for_its_press_and_asked_once() -> None:
-    flow, effects = run(
-        (0, Voted("p/b/1", 5, touch=True)),
-        (4_000, Now(Conditions())),
-        (5_000, ReasonGiven("waiting")),
-        (9_000, Now(Conditions())),
-    )
+    asked: list[tuple[int, Input]] = [(0, Voted("p/b/1", 5, touch=True)), (4_000, Now(Conditions()))]
+    asked.append((5_000, ReasonGiven("waiting")))
+    flow, effects = run(*asked, (9_000, Now(Conditions())))
     assert KeepReason("p/b/1", "waiting") in effects
     assert flow.view is View.IDLE
+
+
+def test_what_follows_a_low_rating_is_aside_and_without_a_sound() -> None:
+    script: list[tuple[int, Input]] = [(0, Voted("p/b/1", 5, touch=True)), (4_000, Now(Conditions()))]
+    flow, effects = run(*script)
+    assert (flow.view, flow.aside, effects) == (View.REASONS, True, [Prompt("thanks", "vi")])
+    flow, effects = run(*script, (5_000, ReasonGiven("waiting")))
+    assert (flow.view, flow.aside, [one for one in effects if isinstance(one, Prompt)]) == (
+        View.THANKS,
+        True,
+        [Prompt("thanks", "vi")],
+    )
+    assert not run(*script, (5_000, Voted("p/b/2", 1, touch=False)))[0].aside
 
 
 @pytest.mark.parametrize("given_reason", ["", "no-such-reason"])

@@ -11,6 +11,7 @@ import msgspec
 
 from bus.entries import OfficerOnDuty
 from kiosk.badge import BadgeReader
+from kiosk.flow import View
 from kiosk.keypad import EVENT, Keypad
 from kiosk.settings import Officer
 from tests.kiosk.bench import ALWAYS_OPEN, BoothBench, presses, records, until
@@ -65,6 +66,23 @@ async def test_a_keypad_unplugged_and_back_names_its_presses_anew(tmp_path: Path
             await asyncio.sleep(0)
     names = [press.press for press in presses(bench.journal)]
     assert len(set(names)) == 2
+    bench.close()
+
+
+async def test_the_picture_has_the_keypads_levels_and_says_that_it_is_gone(tmp_path: Path) -> None:
+    bench, fifo = BoothBench(tmp_path), tmp_path / "event0"
+    keypad = Keypad(str(fifo), KEYS[:3], bench.booth, name="k")
+    async with running(keypad.run()):
+        await until(lambda: bench.booth.picture.view is View.NO_PANEL)
+    os.mkfifo(fifo)
+    async with running(keypad.run()):
+        await until(lambda: bench.booth.picture.view is View.IDLE)
+        assert [level.face for level in bench.booth.picture.levels] == [1, 3, 5]
+        writer = os.open(fifo, os.O_WRONLY)
+        os.write(writer, key(81, 1))
+        await until(lambda: presses(bench.journal))
+        os.close(writer)
+    assert [(press.level, press.levels) for press in presses(bench.journal)] == [(3, 3)]
     bench.close()
 
 

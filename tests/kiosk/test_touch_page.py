@@ -5,6 +5,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -165,6 +166,100 @@ def test_an_answer_that_was_lost_on_the_way_does_not_double_the_press(kiosk: Kio
     browser.click("#levels button:nth-child(1)")
     browser.until("return document.body.dataset.waiting === '0'")
     assert [press.level for press in presses(kiosk.bench.journal)] == [1]
+
+
+def test_the_clock_of_the_tablet_may_be_set_while_a_press_waits(kiosk: Kiosk, browser: Browser) -> None:
+    browser.open(kiosk.url)
+    browser.until(IDLE)
+    kiosk.stop()
+    browser.click("#levels button:nth-child(3)")
+    browser.until("return document.body.dataset.waiting === '1'")
+    browser.run("const real = Date.now; Date.now = () => real() + 10 * 365 * 86400000;")
+    kiosk.start()
+    browser.until("return document.body.dataset.waiting === '0'")
+    assert [press.level for press in presses(kiosk.bench.journal)] == [3]
+    assert presses(kiosk.bench.journal)[0].age_ms < 60_000
+
+
+def test_a_browser_that_keeps_nothing_still_votes(kiosk: Kiosk, browser: Browser) -> None:
+    """Private mode, or a full disk: presses are offered all the same, and held in memory while the kiosk is away."""
+    browser.open(kiosk.url)
+    browser.until(IDLE)
+    browser.run("inStore = () => Promise.reject(new Error('no store'))")
+    browser.click("#levels button:nth-child(2)")
+    browser.until(THANKS)
+    browser.until(IDLE)
+    assert browser.run("return document.getElementById('trouble').hidden") is True
+    kiosk.stop()
+    browser.click("#levels button:nth-child(4)")
+    browser.until("return !document.getElementById('trouble').hidden")  # not safe anywhere: no thanks
+    kiosk.start()
+    browser.until("return document.body.dataset.waiting === '0'")
+    assert [press.level for press in presses(kiosk.bench.journal)] == [2, 4]
+
+
+def test_a_press_that_is_not_understood_is_kept_for_the_next_load(kiosk: Kiosk, browser: Browser) -> None:
+    browser.open(kiosk.url)
+    browser.until(IDLE)
+    browser.run(
+        "const real = window.fetch; window.fetch = (...a) =>"
+        " String(a[0]).endsWith('presses') ? Promise.resolve(new Response('', {status: 400})) : real(...a);"
+    )
+    browser.click("#levels button:nth-child(2)")
+    browser.until("return document.body.dataset.waiting === '1'")
+    assert presses(kiosk.bench.journal) == []
+    browser.reload()
+    browser.until("return document.body.dataset.waiting === '0'")
+    assert [press.level for press in presses(kiosk.bench.journal)] == [2]
+
+
+def test_thanks_are_shown_though_the_stream_of_pictures_is_down(kiosk: Kiosk, browser: Browser) -> None:
+    browser.open(kiosk.url)
+    browser.until(IDLE)
+    browser.run("events.close()")
+    browser.click("#levels button:nth-child(1)")
+    browser.until(THANKS)
+    assert len(presses(kiosk.bench.journal)) == 1
+
+
+def test_a_page_open_elsewhere_does_not_show_how_somebody_voted(kiosk: Kiosk) -> None:
+    """Whoever else has the page open sees the same after a low rating as after any other."""
+
+    def views(client: str, level: int, seq: int) -> list[str]:
+        seen: list[str] = []
+        with httpx.stream("GET", f"{kiosk.url}events?client={client}", timeout=20) as stream:
+            lines = stream.iter_lines()
+            for line in lines:
+                if not line.startswith('data: {"view"'):
+                    continue
+                seen.append(msgspec.json.decode(line[6:], type=dict[str, Any])["view"])
+                if len(seen) == 1:
+                    press = PRESS | {"level": level, "seq": seq}
+                    assert httpx.post(kiosk.url + "presses", json=press).status_code == 200
+                elif seen[-1] == "reasons":
+                    reason = {"press": f"touch-{PRESS['client']}/{PRESS['boot']}/{seq}", "reason": "waiting"}
+                    httpx.post(kiosk.url + "reasons", json=reason)
+                elif seen[-1] == "idle":
+                    return seen
+        return seen
+
+    assert views(str(PRESS["client"]), 5, 1) == ["idle", "thanks", "reasons", "thanks", "idle"]
+    assert views("elsewhere", 1, 2) == views("elsewhere", 5, 3) == ["idle", "thanks", "idle"]
+    assert httpx.post(kiosk.url + "skip", json={}).status_code == 204
+
+
+def test_faster_than_fingers_is_told_to_come_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kiosk.page.app._PRESSES_AT_ONCE", 5)
+    kiosk = Kiosk(tmp_path)
+    kiosk.start()
+    try:
+        answers = [httpx.post(kiosk.url + "presses", json=PRESS | {"seq": seq}) for seq in range(1, 40)]
+        late = next(answer for answer in answers if answer.status_code == 429)
+        assert late.headers["retry-after"] == "1"
+        assert httpx.post(kiosk.url + "presses", json=PRESS).status_code == 200  # known already: costs nothing
+        assert len(presses(kiosk.bench.journal)) == sum(answer.status_code == 200 for answer in answers)
+    finally:
+        kiosk.stop()
 
 
 @pytest.mark.parametrize(("width", "height"), [(800, 480), (1920, 1080), (390, 844), (360, 640)])

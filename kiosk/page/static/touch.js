@@ -2,28 +2,38 @@
 //
 // A press is written to IndexedDB first (durability "strict": flushed to the device), then sent, and removed only when the
 // kiosk has answered that it is stored. Its name (client, boot, seq) is fixed at the touch, so sending it again is safe.
-// Thanks are shown when the press is safe in either place, and never differ between the answers.
+// Thanks and chime come when the press is safe in either place, and never differ between the answers. A browser that keeps
+// nothing (private mode, a full disk) holds presses in memory and offers them all the same, but is not thanked for that.
 "use strict";
 
 const start = JSON.parse(document.getElementById("start").textContent);
 const byId = (id) => document.getElementById(id);
 const base = location.pathname.endsWith("/") ? location.pathname : location.pathname + "/";
 const hex = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (b) => b.toString(16).padStart(2, "0")).join("");
-const AWAY_MS = 15000, SEND_MS = 3000, BUSY_MS = 400;
+const AWAY_MS = 15000, SEND_MS = 3000, BUSY_MS = 400, SHOWN_WITHIN_MS = 400;
+const LONGEST_AGE_MS = 31 * 86400000; // what the kiosk takes
 
-let client = localStorage.getItem("client");
-if (!client) { client = hex(6); localStorage.setItem("client", client); }
+function named() { // the page's own name; a browser that keeps nothing has a new one at each load
+  try {
+    const client = localStorage.getItem("client") || hex(6);
+    localStorage.setItem("client", client);
+    return client;
+  } catch { return hex(6); }
+}
+const client = named();
 const boot = hex(4).toUpperCase();
-let seq = 0, heard = Date.now(), shown = start.picture, localUntil = 0, lastPress = "", busyUntil = 0;
+let seq = 0, pictures = 0, heard = performance.now(), shown = start.picture, localUntil = 0, lastPress = "", busyUntil = 0; // times by the page's timer: the tablet's clock may be set
 
 /* ---- presses kept by the browser ---- */
 
+const inMemory = new Map();
 const opening = new Promise((resolve, reject) => {
   const request = indexedDB.open("presses", 1);
   request.onupgradeneeded = () => request.result.createObjectStore("presses", { keyPath: "name" });
   request.onsuccess = () => resolve(request.result);
-  request.onerror = () => reject(request.error);
+  request.onerror = request.onblocked = () => reject(request.error || new Error("the store is blocked"));
 });
+opening.catch((error) => console.info("this browser keeps no presses:", error.message));
 
 async function inStore(mode, work) {
   const store = await opening;
@@ -35,9 +45,19 @@ async function inStore(mode, work) {
   });
 }
 
-const keep = (press) => inStore("readwrite", (presses) => presses.put(press));
-const forget = (name) => inStore("readwrite", (presses) => presses.delete(name));
-const kept = () => inStore("readonly", (presses) => presses.getAll());
+async function keep(press) {
+  inMemory.set(press.name, press);
+  await inStore("readwrite", (presses) => presses.put(press));
+  inMemory.delete(press.name);
+}
+async function forget(name) {
+  inMemory.delete(name);
+  await inStore("readwrite", (presses) => presses.delete(name)).catch(() => {}); // offered again, it is stored once
+}
+async function kept() {
+  const stored = await inStore("readonly", (presses) => presses.getAll()).catch(() => []);
+  return [...stored, ...[...inMemory.values()].filter((press) => !stored.some((one) => one.name === press.name))];
+}
 
 /* ---- to the kiosk ---- */
 
@@ -48,11 +68,19 @@ async function post(path, body) {
   });
 }
 
+// How old a press is: by this load's own timer where it is of this load, since the tablet's clock may be set meanwhile.
+function ageOf(press) {
+  const age = press.boot === boot ? performance.now() - press.timer : Date.now() - press.at;
+  return Math.round(Math.min(Math.max(0, age), LONGEST_AGE_MS));
+}
+
+const refused = new Set(); // not understood (a page and a kiosk of two versions): kept, and offered again at the next load
 async function offer(press) {
-  const { client, boot, seq, level, levels, at } = press;
-  const answer = await post("presses", { client, boot, seq, level, levels, age_ms: Math.max(0, Date.now() - at) });
-  if (answer.ok || answer.status === 400) await forget(press.name); // 400: no kiosk will ever take it
+  const { client, boot, seq, level, levels } = press;
+  const answer = await post("presses", { client, boot, seq, level, levels, age_ms: ageOf(press) });
+  if (answer.status === 400) refused.add(press.name);
   if (!answer.ok) throw new Error(`the kiosk answered ${answer.status}`);
+  await forget(press.name);
 }
 
 let sending = false;
@@ -60,36 +88,47 @@ async function sendKept() {
   if (sending) return;
   sending = true;
   try {
-    const waiting = await kept();
+    const waiting = (await kept()).filter((press) => !refused.has(press.name));
     waiting.sort((one, other) => one.at - other.at);
-    for (const press of waiting) await offer(press);
-    document.body.dataset.waiting = String((await kept()).length);
+    for (const press of waiting) {
+      try { await offer(press); } catch (error) { if (!refused.has(press.name)) throw error; }
+    }
   } catch (error) {
     console.info("presses wait for the kiosk:", error.message);
   } finally {
+    document.body.dataset.waiting = String((await kept()).length);
     sending = false;
   }
 }
 
 async function touch(level, levels) {
-  if (Date.now() < busyUntil) return; // a trembling finger touches twice
-  busyUntil = Date.now() + BUSY_MS;
+  if (performance.now() < busyUntil) return; // a trembling finger touches twice
+  busyUntil = performance.now() + BUSY_MS;
   seq += 1;
-  const press = { name: `${client}/${boot}/${seq}`, client, boot, seq, level, levels, at: Date.now() };
+  const press = { name: `${client}/${boot}/${seq}`, client, boot, seq, level, levels, at: Date.now(), timer: performance.now() };
   lastPress = `touch-${press.name}`;
+  const touched = pictures;
   const saved = keep(press).then(() => true, () => false);
   const sent = offer(press).then(() => true, () => false);
-  chime();
-  if (await sent) return;
+  first(saved, sent).then((safe) => safe && chime());
+  if (await sent) {
+    // The kiosk's own picture follows at once; where it does not (its stream is down), the citizen is thanked all the same.
+    await new Promise((resolve) => setTimeout(resolve, SHOWN_WITHIN_MS));
+    if (pictures === touched) thankHere();
+    return;
+  }
   document.body.dataset.waiting = "1";
   if (await saved) thankHere();
   else showTrouble();
 }
 
+// True as soon as one of two promises is true, false when both are false.
+const first = (one, other) => Promise.any([one, other].map((each) => each.then((true_) => true_ || Promise.reject()))).catch(() => false);
+
 function thankHere() {
-  localUntil = Date.now() + start.thanks_s * 1000;
+  localUntil = performance.now() + start.thanks_s * 1000;
   draw({ ...shown, view: "thanks", headline: start.thanks[shown.language] || start.thanks.vi, note: "" });
-  setTimeout(() => { if (Date.now() >= localUntil) { localUntil = 0; draw(idle()); } }, start.thanks_s * 1000 + 20);
+  setTimeout(() => { if (performance.now() >= localUntil) { localUntil = 0; draw(idle()); } }, start.thanks_s * 1000 + 20);
 }
 
 const idle = () => ({ ...shown, view: shown.view === "closed" ? "closed" : "idle", headline: shown.question, note: "" });
@@ -173,14 +212,15 @@ function draw(picture) {
 
 function show(picture) {
   shown = picture;
-  if (Date.now() >= localUntil) { localUntil = 0; draw(picture); }
+  pictures += 1;
+  if (performance.now() >= localUntil) { localUntil = 0; draw(picture); }
 }
 
 let events;
 function listen() {
   events?.close();
-  events = new EventSource(base + "events");
-  const alive = (act) => (event) => { heard = Date.now(); document.body.dataset.away = "no"; act?.(JSON.parse(event.data)); };
+  events = new EventSource(`${base}events?client=${client}`);
+  const alive = (act) => (event) => { heard = performance.now(); document.body.dataset.away = "no"; act?.(JSON.parse(event.data)); };
   events.addEventListener("picture", alive((picture) => { show(picture); sendKept(); }));
   events.addEventListener("prompt", alive(speak));
   events.addEventListener("ping", alive());
@@ -191,9 +231,9 @@ for (const each of byId("languages").children) {
   each.addEventListener("click", () => post("language", { language: each.dataset.language }).catch(() => {}));
 }
 setInterval(() => {
-  if (Date.now() - heard > AWAY_MS) {
+  if (performance.now() - heard > AWAY_MS) {
     document.body.dataset.away = "yes";
-    heard = Date.now();
+    heard = performance.now();
     listen(); // a browser gives up on a stream that was refused
   }
   sendKept();
