@@ -18,8 +18,10 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
 
 from hub import queries, schema
+from hub.config import RATINGS, RatingsConfig
 from hub.database import Database
 from hub.live import Histogram, Live
+from hub.ratings.metrics import RatingMetrics
 from hub.standing import FINE_CAUSE, State, stand
 
 _SITE: Final = ("commune", "site")
@@ -30,12 +32,19 @@ class Metrics(Collector):
     """`text` gives one scrape; it blocks on the store, so call it in a thread."""
 
     def __init__(
-        self, database: Database, live: Live, *, silent_after_s: int, now_s: Callable[[], float] = time.time
+        self,
+        database: Database,
+        live: Live,
+        *,
+        silent_after_s: int,
+        ratings: RatingsConfig = RATINGS,
+        now_s: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._live = live
         self._silent_after_s = silent_after_s
         self._now_s = now_s
+        self._ratings = RatingMetrics(ratings, now_s)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -56,6 +65,7 @@ class Metrics(Collector):
             yield from _journals(connection)
             yield from _refusals(connection)
             yield from _export(connection)
+            yield from self._ratings.families(connection)
             run = connection.execute(select(schema.hub.c.run)).scalar() or ""
         yield from _process(self._live, run)
 

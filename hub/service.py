@@ -63,7 +63,9 @@ class Service:
         self._key = SigningKey.load(Path(config.key))
         self._database = Database(config.store)
         self._store = Store(self._database, exporting=config.remote_write is not None)
-        self._metrics = Metrics(self._database, self._live, silent_after_s=config.silent_after_s)
+        self._metrics = Metrics(
+            self._database, self._live, silent_after_s=config.silent_after_s, ratings=config.ratings
+        )
         self._progress = Progress(time.monotonic, _LIMITS_S)
 
     async def run(self, stop: asyncio.Event) -> None:
