@@ -6,8 +6,8 @@ it only cuts a slice: no I/O, no logging.
 """
 
 import contextlib
-import os
-from collections.abc import Iterator, Mapping
+import ctypes
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pyaudio
@@ -25,21 +25,21 @@ class PortAudioOutput:
     def __init__(self, device: str = "") -> None:
         self.underflows = 0
         self._pcm = memoryview(b"")
-        with _quiet_alsa():
-            self._library = pyaudio.PyAudio()
-            try:
-                self._stream = self._library.open(
-                    rate=RATE_HZ,
-                    channels=1,
-                    format=pyaudio.paInt16,
-                    output=True,
-                    output_device_index=self._find(device),
-                    frames_per_buffer=_FRAMES,
-                    stream_callback=self._fill,
-                )
-            except (OSError, ValueError) as error:
-                self._library.terminate()
-                raise UnavailableError(f"no sound device {device!r} can be opened: {error}") from error
+        _quiet_libraries()
+        self._library = pyaudio.PyAudio()
+        try:
+            self._stream = self._library.open(
+                rate=RATE_HZ,
+                channels=1,
+                format=pyaudio.paInt16,
+                output=True,
+                output_device_index=self._find(device),
+                frames_per_buffer=_FRAMES,
+                stream_callback=self._fill,
+            )
+        except (OSError, ValueError) as error:
+            self._library.terminate()
+            raise UnavailableError(f"no sound device {device!r} can be opened: {error}") from error
 
     @property
     def rate_hz(self) -> int:
@@ -56,9 +56,8 @@ class PortAudioOutput:
 
     def close(self) -> None:
         """Close the stream."""
-        with _quiet_alsa():
-            self._stream.close()
-            self._library.terminate()
+        self._stream.close()
+        self._library.terminate()
 
     def _fill(self, _in: bytes | None, frames: int, _time: Mapping[str, float], status: int) -> tuple[bytes, int]:
         if status & pyaudio.paOutputUnderflow:
@@ -77,15 +76,22 @@ class PortAudioOutput:
         raise ValueError(f"none of {self._library.get_device_count()} devices is called {device!r}")
 
 
-@contextlib.contextmanager
-def _quiet_alsa() -> Iterator[None]:
-    """ALSA tells the process's stderr of every device it did not find; journald has no use for a page of it."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+# Kept for the life of the process: the libraries hold the addresses.
+_ALSA_SAYS: Final = ctypes.CFUNCTYPE(
+    None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p
+)(lambda *_: None)
+_JACK_SAYS: Final = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(lambda _: None)
+
+
+def _quiet_libraries() -> None:
+    """ALSA and JACK tell stderr of every device they did not find; journald has no use for a page of it.
+
+    Theirs is silenced, not stderr: what the process logs meanwhile must not be lost.
+    """
+    for library, function, handler in (
+        ("libasound.so.2", "snd_lib_error_set_handler", _ALSA_SAYS),
+        ("libjack.so.0", "jack_set_error_function", _JACK_SAYS),
+        ("libjack.so.0", "jack_set_info_function", _JACK_SAYS),
+    ):
+        with contextlib.suppress(OSError, AttributeError):  # not there, so not heard
+            getattr(ctypes.CDLL(library), function)(handler)

@@ -24,35 +24,39 @@ class PageService:
     """One page. `state` keeps its key (`page.key`) and, while it is served, its address (`page.json`)."""
 
     def __init__(self, booth: Booth, config: PageConfig, state: Path, *, prompts: PromptFiles | None) -> None:
+        self._booth = booth
         self._config = config
         self._state = state
-        self._key = _kept_key(state / "page.key")
-        self._touch = TouchPage(booth, self._key, prompts=prompts)
+        self._prompts = prompts
+        self._touch: TouchPage | None = None
 
     async def run(self) -> None:
         """Serve until cancelled."""
         while True:
             try:
-                config = self._config
-                await serve(
-                    self._touch.app(),
-                    host=config.host,
-                    port=config.port,
-                    tls=config.tls,
-                    on_listening=self._listening,
-                )
-            except CommuneError as error:
+                await self._serve()
+            except (CommuneError, OSError) as error:  # OSError: the disk is full
                 log.error("touch page not served %s", fields(error=error))
             await asyncio.sleep(_AGAIN_S)
 
     def close(self) -> None:
         """End the open pages' streams, so that the server need not wait for them."""
-        self._touch.close()
+        if self._touch is not None:
+            self._touch.close()
 
-    def _listening(self, port: int) -> None:
-        scheme = "https" if self._config.tls is not None else "http"
-        url = f"{scheme}://{self._config.host}:{port}/{self._key}/"
-        replace_file(self._state / "page.json", b'{"url":"%s"}\n' % url.encode(), mode=0o600)
+    async def _serve(self) -> None:
+        # Kept before it is used: a page that is open must find us again after a restart.
+        key = await asyncio.to_thread(_kept_key, self._state / "page.key")
+        self._touch = self._touch or TouchPage(self._booth, key, prompts=self._prompts)
+        config = self._config
+        scheme = "https" if config.tls is not None else "http"
+
+        def listening(port: int) -> None:
+            url = f"{scheme}://{config.host}:{port}/{key}/"
+            replace_file(self._state / "page.json", b'{"url":"%s"}\n' % url.encode(), mode=0o600)
+
+        app = self._touch.app()
+        await serve(app, host=config.host, port=config.port, tls=config.tls, on_listening=listening)
 
 
 def _kept_key(path: Path) -> str:
