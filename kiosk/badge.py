@@ -1,7 +1,8 @@
 """The officer's badge at the counter: a serial scanner that says a line of text for each badge.
 
-A known badge signs its officer on; the same badge again signs off. An unknown badge changes nothing and is counted: it
-may be anybody's bus ticket. What is stored is the officer's code, never the badge's text nor a name.
+A known badge signs its officer on; the same badge again signs off, but not while it is still held there: readers say a
+badge again and again. An unknown badge changes nothing and is counted: it may be anybody's bus ticket. What is stored is
+the officer's code, never the badge's text nor a name.
 """
 
 import asyncio
@@ -17,14 +18,17 @@ from kiosk.settings import Officer
 log = logging.getLogger("kiosk.badge")
 
 _LINE_LIMIT: Final = 128
+_STILL_HELD_MS: Final = 3_000
 
 
 class BadgeReader:
-    """One scanner."""
+    """One scanner. A badge said again within `still_held_ms` has not been taken away."""
 
-    def __init__(self, path: str, booth: Booth, *, baud: int) -> None:
+    def __init__(self, path: str, booth: Booth, *, baud: int, still_held_ms: int = _STILL_HELD_MS) -> None:
         self.unknown = 0
         self._booth = booth
+        self._still_held_ms = still_held_ms
+        self._last = ("", 0)
         self._held = bytearray()
         self._tasks: set[asyncio.Task[None]] = set()
         self.port: Final = SerialPort(
@@ -46,6 +50,9 @@ class BadgeReader:
 
     def _scanned(self, badge: str) -> None:
         officer = next((one for one in self._booth.settings.officers if one.badge == badge), None)
+        (badge_before, before_ms), self._last = self._last, (badge, self._booth.now_ms())
+        if badge == badge_before and self._last[1] - before_ms < self._still_held_ms:
+            return
         if officer is None:
             self.unknown += 1
             log.warning("unknown badge %s", fields(length=len(badge)))

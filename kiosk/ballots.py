@@ -59,6 +59,7 @@ class BallotBox:
         self._flagging = asyncio.Lock()
         self._flag_tasks: set[asyncio.Future[None]] = set()
         self.officer = ""
+        self._badged: Stamp | None = None
         self._recover()
 
     def known(self, press: str) -> Known:
@@ -117,17 +118,30 @@ class BallotBox:
         await self._write(RatingReason(press=press, reason=reason, counter=self._settings().counter), self._stamp())
 
     async def set_officer(self, code: str, source: DutySource) -> None:
-        """From now on ratings belong to this officer; "" for nobody. On disk before it holds."""
+        """From now on ratings belong to this officer; "" for nobody. On disk before it holds.
+
+        A badge holds for the day: whoever forgot to sign off is not rated for those who come tomorrow.
+        """
         if code == self.officer:
             return
-        await self._write(OfficerOnDuty(self._settings().counter, code, source), self._stamp())
-        self.officer = code
+        duty, stamp = OfficerOnDuty(self._settings().counter, code, source), self._stamp()
+        await self._write(duty, stamp)
+        self._come_on_duty(duty, stamp)
 
     async def close_days(self) -> None:
-        """Journal the totals of counters that have closed for the day, and of days that are over. Call now and then."""
+        """Journal what the end of a day brings: its totals, and the sign-off of a badge. Call now and then."""
         await self.write_flags()
+        now = self._days.local(self._stamp())
+        if now is not None and self._badged is not None:
+            since = self._days.local(self._badged)
+            if since is None or since.date() != now.date():
+                await self.set_officer("", "badge")
         for totals in self._days.due(self._settings(), self._stamp()):
             await self._write(totals, self._stamp())
+
+    def _come_on_duty(self, duty: OfficerOnDuty, stamp: Stamp) -> None:
+        self.officer = duty.officer
+        self._badged = stamp if duty.officer and duty.source == "badge" else None
 
     async def write_flags(self) -> None:
         """Journal the flags of earlier presses that are not on disk yet; a press never waits for them."""
@@ -179,7 +193,7 @@ class BallotBox:
                         self._recent, judged = judge(self._recent, pressed, counter_open=True)
                         self._suspect(judged)
                 case OfficerOnDuty():
-                    self.officer = data.officer
+                    self._come_on_duty(data, entry.at)
                 case RatingFlagged():
                     self._unflagged = [flag for flag in self._unflagged if flag != data]
                 case _:

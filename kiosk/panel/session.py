@@ -4,7 +4,8 @@ What always holds, whatever the line, the panel or this process does:
 
 - a press is acknowledged only once its record is on disk, and every time it is repeated after that;
 - nothing is acknowledged before the panel has said hello, nor a press of another power-up than it said hello with;
-- (panel id, boot, seq) is recorded once, however often it is heard (design, "Panel").
+- (panel id, boot, seq) is recorded once, however often it is heard (design, "Panel");
+- a panel that has not 3, 4 or 5 buttons is none of ours: its levels would mean nothing, so it stays dark.
 
 `panel.port` moves the bytes; the kiosk's resident records and tells `Durable` back.
 """
@@ -18,6 +19,7 @@ from kiosk.panel.frames import Ack, FromPanel, Heartbeat, Hello, Press, ToPanel,
 
 SILENT_AFTER_MS: Final = 3_500  # three heartbeats and a half
 ASK_EVERY_MS: Final = 1_000
+SCALES: Final = (3, 4, 5)
 
 
 class Known(Enum):
@@ -100,7 +102,7 @@ Effect = Send | Record | Present | Absent
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """State of the line. `refused` counts presses that named a button the panel does not have."""
+    """State of the line. `refused` counts presses of a button the panel does not have, and panels of no such scale."""
 
     hello: Hello | None = None
     line_open: bool = False
@@ -133,6 +135,9 @@ def step(state: Session, happened: Input, *, now_ms: int, ledger: Ledger) -> tup
 
 def _hear(state: Session, message: FromPanel, now_ms: int, ledger: Ledger) -> tuple[Session, list[Effect]]:
     match message:
+        case Hello(_, _, buttons) if buttons not in SCALES:
+            state, gone = replace(state, hello=None, refused=state.refused + 1), state.hello is not None
+            return state, [Absent(unplugged=False)] if gone else []
         case Hello(panel, _, buttons):
             return replace(state, hello=message), [] if state.hello == message else [Present(panel, buttons)]
         case Heartbeat(boot):

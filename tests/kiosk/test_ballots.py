@@ -129,6 +129,21 @@ async def test_the_officer_is_known_though_the_record_of_coming_on_duty_has_left
     bench.close()
 
 
+async def test_a_badge_holds_for_the_day_and_the_consoles_word_until_the_next(tmp_path: Path) -> None:
+    bench = BoothBench(tmp_path)
+    yesterday = msgspec.json.encode(Simulation(offset_ms=-86_400_000))
+    for source, left in (("console", "CB-07"), ("badge", "")):
+        bench.time_file.write_bytes(yesterday)
+        await bench.booth.box.set_officer("", "console")
+        await bench.booth.box.set_officer("CB-07", source)  # type: ignore[arg-type] # one of the two
+        await bench.booth.box.close_days()
+        assert bench.booth.box.officer == "CB-07"
+        bench = bench.again()  # the clock is right again
+        await bench.booth.box.close_days()
+        assert bench.booth.box.officer == left
+    bench.close()
+
+
 def test_totals_are_not_told_again_from_what_is_left_of_a_day() -> None:
     """Records leave the journal a segment at a time: a start then finds the end of a day and its totals."""
     whole, rest = Days(), Days()

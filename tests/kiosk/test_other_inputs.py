@@ -90,7 +90,7 @@ async def test_badges_sign_on_and_off_and_strangers_change_nothing(tmp_path: Pat
     officers = [Officer("CB-07", "Nguyễn Thị Hoa", "0004512377"), Officer("CB-08", "Lò Văn Minh", "0004512378")]
     bench = BoothBench(tmp_path, msgspec.structs.replace(ALWAYS_OPEN, officers=officers))
     master, held = os.openpty()
-    reader = BadgeReader(os.ttyname(held), bench.booth, baud=9600)
+    reader = BadgeReader(os.ttyname(held), bench.booth, baud=9600, still_held_ms=0)
     async with running(reader.run()):
         await until(lambda: reader.port.counters.opened)
         os.write(master, b"0004512377\r\n")
@@ -105,6 +105,21 @@ async def test_badges_sign_on_and_off_and_strangers_change_nothing(tmp_path: Pat
     duties = [data for _, data in records(bench.journal) if isinstance(data, OfficerOnDuty)]
     assert [duty.officer for duty in duties] == ["CB-07", "CB-08", ""]
     assert "0004512377" not in "".join(str(data) for _, data in records(bench.journal))
+    os.close(master)
+    os.close(held)
+    bench.close()
+
+
+async def test_a_badge_held_at_the_reader_signs_on_once(tmp_path: Path) -> None:
+    bench = BoothBench(tmp_path, msgspec.structs.replace(ALWAYS_OPEN, officers=[Officer("CB-07", "Hoa", "77")]))
+    master, held = os.openpty()
+    reader = BadgeReader(os.ttyname(held), bench.booth, baud=9600)
+    async with running(reader.run()):
+        await until(lambda: reader.port.counters.opened)
+        os.write(master, b"77\r\n" * 4 + b"none\r\n")
+        await until(lambda: reader.unknown == 1 and bench.booth.box.officer == "CB-07")
+    duties = [data for _, data in records(bench.journal) if isinstance(data, OfficerOnDuty)]
+    assert [duty.officer for duty in duties] == ["CB-07"]
     os.close(master)
     os.close(held)
     bench.close()

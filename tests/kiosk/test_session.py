@@ -93,6 +93,17 @@ def test_a_button_the_panel_does_not_have_is_counted_and_refused() -> None:
     assert bench.state.refused == 1
 
 
+def test_a_panel_of_no_scale_stays_dark() -> None:
+    bench = Bench(now_ms=5_000)
+    bench.put(Opened())
+    for buttons in (1, 2, 6, 8):
+        assert bench.put(Heard(Hello("p1", BOOT, buttons))) == []
+        assert not any(isinstance(effect, Record) for effect in bench.put(Heard(Press(BOOT, 1, 1, 0))))
+    assert bench.state.refused == 4
+    bench.put(Heard(Hello("p1", BOOT, 5)))
+    assert bench.put(Heard(Hello("p1", BOOT, 2))) == [Absent(unplugged=False)]
+
+
 def test_silence_and_unplugging_are_told_apart() -> None:
     bench = ready()
     bench.now_ms += 4_000
@@ -104,7 +115,7 @@ def test_silence_and_unplugging_are_told_apart() -> None:
 boots = st.sampled_from([BOOT, OTHER])
 seqs = st.integers(1, 4)
 inputs = st.one_of(
-    st.builds(Heard, st.builds(Hello, st.sampled_from(["p1", "p2"]), boots, st.integers(3, 5))),
+    st.builds(Heard, st.builds(Hello, st.sampled_from(["p1", "p2"]), boots, st.integers(1, 8))),
     st.builds(Heard, st.builds(Press, boots, seqs, st.integers(1, 6), st.integers(0, 500))),
     st.builds(Heard, st.builds(Heartbeat, boots, st.integers(0, 9))),
     st.builds(lambda panel, boot, seq: Durable(press_name(panel, boot, seq)), st.sampled_from(["p1"]), boots, seqs),
