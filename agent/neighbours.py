@@ -2,6 +2,7 @@
 
 Composition of bus parts (link, courier, presence, desired state) with the pure `agent.devices`. What is learnt becomes
 records; what the configuration sets for a device (`[[member]] settings`) is driven to it as its `configuration`.
+`on_heard` is called when the way to the hub opens.
 """
 
 import asyncio
@@ -39,13 +40,22 @@ class Neighbours:
     """Use from one event loop: `run` until cancelled, then `close`."""
 
     def __init__(
-        self, config: Config, journal: Journal, recorder: Recorder, *, stamp: Callable[[], Stamp], bell: Doorbell
+        self,
+        config: Config,
+        journal: Journal,
+        recorder: Recorder,
+        *,
+        stamp: Callable[[], Stamp],
+        bell: Doorbell,
+        on_heard: Callable[[], None],
     ) -> None:
         device = config.device
         key = SigningKey.load(Path(device.key))
         start = stamp()
         self._config = config
         self._recorder = recorder
+        self._on_heard = on_heard
+        self._was_open = False
         self._told: dict[tuple[str, str], Reached] = {}
         self.company = devices.gather((member.id, member.part) for member in config.member)
         self.refused = 0
@@ -81,6 +91,7 @@ class Neighbours:
         self.link.start()
         await self._configure()
         while True:
+            self._notice_the_hub()
             self.company, changes = devices.conclude(self.company, time.monotonic_ns())
             for change in changes:
                 _LOG.info("presence %s", fields(device=change.device, online=change.online))
@@ -116,6 +127,12 @@ class Neighbours:
                     await self._issuer.desire(member.id, "configuration", member.settings)
                 except CommuneError as error:
                     _LOG.error("settings not desired %s", fields(device=member.id, error=error))
+
+    def _notice_the_hub(self) -> None:
+        """The way to the hub is open again: what stands now is said again, and goes before the backlog."""
+        was_open, self._was_open = self._was_open, self.courier.open
+        if self._was_open and not was_open:
+            self._on_heard()
 
     def _connected(self) -> None:
         self.company = devices.reach(self.company, time.monotonic_ns())

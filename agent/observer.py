@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+import msgspec
+
 from agent import judgement
 from agent.diagnosis import PowerView
 from agent.judgement import State
@@ -28,6 +30,7 @@ from bus.logs import fields
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_S: Final = 0.2
 _KEEP_S: Final = 60.0
+_CLOCK_SET_MS: Final = 2_000
 
 
 class Observer:
@@ -55,6 +58,7 @@ class Observer:
         self._on_disk: dict[str, Outage] = {outage.outage: outage for outage in state.book.open.values()}
         self._unannounced = set(unannounced)
         self._step = begin(0)
+        self._said: tuple[DiagnosisChanged, int] | None = None  # with the monotonic time of its `since_ms`
 
     # -- what comes in
 
@@ -95,6 +99,19 @@ class Observer:
         now = Moment(time.monotonic_ns(), stamp.wall_ms)
         self.state, records = judgement.conclude(self.state, now)
         self._emit(records)
+
+    def say_again(self) -> None:
+        """Record the diagnosis once more, as it stands: the province hears it before any backlog from older days.
+
+        Without this an alert would hang on how far the backlog is: last week's fault would hold until it has drained.
+        """
+        if self._said is None:
+            return
+        record, since_ns = self._said
+        since_ms = self._stamp().wall_ms - (time.monotonic_ns() - since_ns) // 1_000_000
+        if abs(since_ms - record.since_ms) > _CLOCK_SET_MS:
+            record = msgspec.structs.replace(record, since_ms=since_ms)
+        self._recorder.put(record)
 
     async def run(self) -> None:
         """Conclude a few times a second, until cancelled."""
@@ -147,6 +164,8 @@ class Observer:
                         "diagnosis %s", fields(cause=record.cause, subject=record.subject, says=record.says.vi)
                     )
                     self._recorder.put(record)
+                    age_ms = self._stamp().wall_ms - record.since_ms
+                    self._said = record, time.monotonic_ns() - age_ms * 1_000_000
                     self._metrics.take_diagnosis(record.cause, record.subject)
                 case _:
                     self._recorder.put(record)

@@ -80,7 +80,14 @@ class Resident:
         observer = self._observer(watched, recorder)
         links = LinkWatch(observer.take_network)
         prober = Prober(self._layout.targets, observer.take_result)
-        neighbours = Neighbours(self._config, self._journal, recorder, stamp=self._timekeeper.now, bell=self._bell)
+        neighbours = Neighbours(
+            self._config,
+            self._journal,
+            recorder,
+            stamp=self._timekeeper.now,
+            bell=self._bell,
+            on_heard=observer.say_again,
+        )
         control = ControlServer(Path(self._config.agent.state) / "control.sock", self._answers(observer, neighbours))
         try:
             await control.start()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, func, select
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
 from bus.entries import Sentence
 from hub import accounts
@@ -114,14 +114,18 @@ def facts(connection: Connection, *, only: str | None = None) -> list[Facts]:
 
 
 def history(connection: Connection, of_site: str, *, limit: int) -> list[Diagnosed]:
-    """A site's diagnoses, the newest first."""
-    rows = connection.execute(
-        select(diagnosis)
+    """A site's diagnoses, the newest first; what was only said again (agents do, when the line is back) stands once."""
+    order = (journal.c.ordinal, diagnosis.c.seq)
+    same = (diagnosis.c.cause, diagnosis.c.subject, diagnosis.c.since_ms)
+    before = [func.lag(column).over(order_by=order).label(f"before_{column.name}") for column in same]
+    said = (
+        select(diagnosis, journal.c.ordinal, *before)
         .join(journal, journal.c.id == diagnosis.c.journal_id)
         .where(diagnosis.c.site_id == of_site)
-        .order_by(journal.c.ordinal.desc(), diagnosis.c.seq.desc())
-        .limit(limit)
+        .subquery()
     )
+    new = or_(*(said.c[column.name].is_distinct_from(said.c[f"before_{column.name}"]) for column in same))
+    rows = connection.execute(select(said).where(new).order_by(said.c.ordinal.desc(), said.c.seq.desc()).limit(limit))
     return [_diagnosed(row) for row in rows]
 
 

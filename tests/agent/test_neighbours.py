@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from bus import envelope, topics
 from bus.config import BrokerConfig
 from bus.convergence import Converger
-from bus.entries import DesiredReached, PresenceChanged
+from bus.entries import DesiredReached, DiagnosisChanged, PresenceChanged, read_data
 from bus.envelope import SigningKey
+from bus.link import Incoming
+from bus.messages import BATCH_TYPE, BEACON_TYPE, Batch, Beacon, Entry, encode
 from bus.mqtt import Link
 from bus.presence import Presence, last_will
 from bus.unix_sockets import connect_to
@@ -27,7 +31,7 @@ FILE = """
 site = "s0001"
 id = "s0001-agent"
 key = "{folder}/agent.pem"
-hub_keys = []
+hub_keys = ["{folder}/hub.pub"]
 [agent]
 state = "{folder}/state"
 [pages]
@@ -76,8 +80,9 @@ async def until(folder: Path, request: dict[str, Any], holds: Any) -> Any:
 
 
 async def test_presence_and_desired_state_over_a_real_broker(tmp_path: Path, broker: int) -> None:
-    key = SigningKey.generate()
+    key, hub = SigningKey.generate(), SigningKey.generate()
     key.save(tmp_path / "agent.pem")
+    hub.save_public(tmp_path / "hub.pub")
     (tmp_path / "agent.toml").write_text(FILE.format(folder=tmp_path, port=broker))
     command = [sys.executable, "-m", "agent", "--config", str(tmp_path / "agent.toml")]
     agent = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
@@ -130,3 +135,39 @@ async def test_presence_and_desired_state_over_a_real_broker(tmp_path: Path, bro
         ("configuration", "done"),
         ("identify", "done"),
     }
+
+
+async def test_the_diagnosis_is_said_again_before_the_backlog_once_the_hub_is_heard(
+    tmp_path: Path, broker: int
+) -> None:
+    key, hub = SigningKey.generate(), SigningKey.generate()
+    key.save(tmp_path / "agent.pem")
+    hub.save_public(tmp_path / "hub.pub")
+    (tmp_path / "agent.toml").write_text(FILE.format(folder=tmp_path, port=broker))
+    command = [sys.executable, "-m", "agent", "--config", str(tmp_path / "agent.toml")]
+    agent = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+    live: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def take(incoming: Incoming) -> None:
+        batch = msgspec.json.decode(envelope.unseal(incoming.sealed, BATCH_TYPE), type=Batch)
+        for entry in batch.entries:
+            await live.put(bytes(entry))
+
+    link = Link(BrokerConfig(port=broker), "hub")
+    link.subscribe(topics.up("s0001", "s0001-agent"), take)
+    try:
+        link.start()
+        answer = await until(tmp_path, {"do": "now"}, lambda now: now["diagnosis"] and now["broker"]["connected"])
+        assert live.empty(), "nothing is sent to a hub that is not heard"
+        beacon = encode(Beacon("1", time.time_ns() // 1_000_000, 60))
+        await link.publish_sealed(topics.BEACON, envelope.seal(beacon, BEACON_TYPE, hub))
+        first = msgspec.json.decode(await asyncio.wait_for(live.get(), 20), type=Entry)
+        told = read_data(first.kind, first.data)
+    finally:
+        agent.terminate()
+        assert await agent.wait() == 0
+        await link.close()
+    assert isinstance(told, DiagnosisChanged)
+    assert told.cause == answer["diagnosis"]["cause"]
+    said = of(read_records(tmp_path / "state" / "journal"), DiagnosisChanged)
+    assert said == [told, told], "once when it was found, with no receipt yet, and once when the hub was heard"

@@ -221,6 +221,18 @@ async def test_one_fault_is_one_sentence_after_it_ended_too(own_hub: Hub) -> Non
     assert ("fault", "s0001") not in _cases(await _text(own_hub, "/"))
 
 
+async def test_what_is_only_said_again_stands_once(own_hub: Hub) -> None:
+    box = province.Box(province.roster(), "s0001-agent", "d" * 16)
+    box.write(JournalOpened("start", previous_epoch=f"{1:016x}"), NOW_MS)
+    since_ms = NOW_MS - 3_600_000
+    fault = DiagnosisChanged("router-dead", "router", since_ms, 0.9, Sentence("Lỗi lặp", "Again"), Sentence("", ""))
+    fine = DiagnosisChanged("fine", "", NOW_MS, 1.0, province.FINE, Sentence("", ""))
+    for said in (fault, fault, fine, fine, fault):
+        box.write(said, NOW_MS)
+    own_hub.store.ingest([box.batch()])
+    assert _plain(await _text(own_hub, "/communes/s0001")).count("Lỗi lặp") == 3, "its standing, and twice in its past"
+
+
 def test_a_seeded_store_is_one_that_ingest_made(tmp_path_factory: pytest.TempPathFactory) -> None:
     database = Database(f"sqlite:///{tmp_path_factory.mktemp('seed')}/hub.db")
     assert isinstance(province.seed(database, now_ms=NOW_MS, minutes=2), Store)
