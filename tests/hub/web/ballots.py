@@ -1,4 +1,4 @@
-"""Communes whose citizens vote for weeks: records as a kiosk writes them, judged and totalled by the kiosk's own rules."""
+"""Communes whose citizens vote for weeks: records as a kiosk writes them, judged and totalled by its own rules."""
 
 import random
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from bus.entries import EntryData, JournalOpened, RatingFlagged, RatingPressed, RatingReason
 from hub.database import Database
 from hub.ratings.periods import DAY_MS, date_of, day_at, start_ms
+from hub.roster import Roster
 from hub.store import Store
 from kiosk.day import DayTally
 from kiosk.votes import Pressed, Recent, judge
@@ -68,7 +69,7 @@ class Kiosk:
             self.box.write(self._tally.closed(), at_ms)
 
 
-def kiosk(roster: province.Roster, site: str, *, counter: str = "1", levels: int = 5, suffix: str = "kiosk-1") -> Kiosk:
+def kiosk(roster: Roster, site: str, *, counter: str = "1", levels: int = 5, suffix: str = "kiosk-1") -> Kiosk:
     """A kiosk with a new journal."""
     box = Box(roster, f"{site}-{suffix}", f"{site:0>8}{suffix.encode().hex()[-8:]:0>8}"[-16:].replace("s", "5"))
     return Kiosk(box, counter, levels)
