@@ -1,8 +1,8 @@
 """The officer's badge at the counter: a serial scanner that says a line of text for each badge.
 
 A known badge signs its officer on; the same badge again signs off, but not while it is still held there: readers say a
-badge again and again. An unknown badge changes nothing and is counted: it may be anybody's bus ticket. What is stored is
-the officer's code, never the badge's text nor a name.
+badge again and again. An unknown badge changes nothing and is counted: it may be anybody's bus ticket. What is stored
+is the officer's code, never the badge's text nor a name.
 """
 
 import asyncio

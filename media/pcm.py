@@ -26,8 +26,8 @@ def read_wav(content: bytes, rate_hz: int) -> bytes:
                 )
             # espeak-ng writes to a pipe and cannot know the length: what is there counts, not what is claimed
             data = file.readframes(min(frames, rate * _LIMIT_S + 1))
-    except (wave.Error, EOFError, OverflowError) as error:
-        raise CorruptError(f"no WAV file: {error}") from error
+    except (wave.Error, EOFError, OverflowError, RuntimeError) as error:  # RuntimeError: a chunk beyond the file's end
+        raise CorruptError(f"no WAV file: {error or type(error).__name__}") from error
     samples = _samples(data[: len(data) - len(data) % (2 * channels)])
     if channels == 2:
         samples = array("h", ((left + right) // 2 for left, right in zip(samples[::2], samples[1::2], strict=True)))

@@ -1,5 +1,7 @@
 """Sound: PCM arithmetic, the paced file, PortAudio on ALSA's own file device, and a real speech engine."""
 
+import contextlib
+import io
 import itertools
 import math
 import os
@@ -52,6 +54,21 @@ def test_stereo_is_mixed_and_rates_are_changed_without_changing_the_pitch(tmp_pa
 def test_what_is_no_wav_is_refused(content: bytes) -> None:
     with pytest.raises(CorruptError):
         read_wav(content, RATE_HZ)
+
+
+@given(st.lists(st.tuples(st.integers(0, 59), st.integers(0, 255)), min_size=1, max_size=4), st.integers(20, 200))
+def test_a_damaged_wav_is_read_or_refused(changes: list[tuple[int, int]], length: int) -> None:
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes(bytes(200))
+    damaged = bytearray(content.getvalue())
+    for at, value in changes:
+        damaged[at] = value
+    with contextlib.suppress(CorruptError):
+        read_wav(bytes(damaged[:length]), RATE_HZ)
 
 
 @given(st.lists(st.integers(-32768, 32767), max_size=50), st.integers(4_000, 48_000), st.integers(4_000, 48_000))
