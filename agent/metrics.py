@@ -2,12 +2,11 @@
 
 One registry of our own, no process-wide one. A value that was not observed has no sample: absence is "no data", never
 zero. Names and units follow Prometheus' rules (`promtool check metrics`): base units, `_total` for what only grows.
-Series of a port, target or device that is gone go with it.
+Series of a port or device that is gone go with it.
 """
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -80,13 +79,6 @@ class Metrics(Collector):
         """The one cause, from now on."""
         self._diagnosis.clear()
         self._diagnosis.labels(cause, subject).set(1)
-
-    def forget_target(self, name: str) -> None:
-        """A target was taken out of the configuration."""
-        self._results.pop(name, None)
-        for counter in (self._probes, self._failures):
-            with suppress(KeyError):
-                counter.remove(name)
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""

@@ -1,20 +1,18 @@
-"""Verdicts by the minute, and availability from them. Pure.
+"""Verdicts by the minute, which the province sums up to availability by month and provider. Pure.
 
 A minute in which the agent did not watch has no record: it is unknown. Within a minute each line counts the seconds in
 which it could be seen, and those of them in which it was down: what is hidden behind a dead switch is not observed, and
-not charged to the provider. Months are those of Vietnam (UTC+7, no summer time).
+not charged to the provider.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from agent.observations import ProbeResult
 from bus.entries import LineMinute, LinkMinute, TargetMinute
 
 MINUTE_MS: Final = 60_000
-_VIETNAM: Final = timedelta(hours=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,33 +100,3 @@ def _close(tally: Tally) -> TargetMinute:
         rtt_ms=round(tally.rtt_sum_ms / tally.rtts, 3) if tally.rtts else None,
         jitter_ms=round(tally.jitter_sum_ms / tally.jitters, 3) if tally.jitters else None,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Availability:
-    """A provider's line in a month. The percentage is over observed time alone, and None where there is none."""
-
-    observed_s: int = 0
-    down_s: int = 0
-
-    @property
-    def available_pct(self) -> float | None:
-        """Share of the observed time in which the line was up."""
-        return 100.0 * (self.observed_s - self.down_s) / self.observed_s if self.observed_s else None
-
-
-def availability(minutes: Iterable[LinkMinute]) -> dict[tuple[str, str, str], Availability]:
-    """By (month `YYYY-MM` in Vietnam, line, provider). The same minute twice counts once (the later record)."""
-    by_minute = {minute.start_ms: minute for minute in minutes}
-    sums: dict[tuple[str, str, str], Availability] = {}
-    for minute in by_minute.values():
-        month = month_of(minute.start_ms)
-        for name, line in minute.lines.items():
-            was = sums.get((month, name, line.provider), Availability())
-            sums[month, name, line.provider] = Availability(was.observed_s + line.observed_s, was.down_s + line.down_s)
-    return sums
-
-
-def month_of(wall_ms: int) -> str:
-    """The month in Vietnam that a Unix millisecond falls into."""
-    return (datetime.fromtimestamp(wall_ms / 1000, UTC) + _VIETNAM).strftime("%Y-%m")

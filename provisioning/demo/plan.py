@@ -54,11 +54,6 @@ class Province:
         """None where Prometheus is not installed."""
         return f"http://127.0.0.1:{self.prometheus_port}" if self.prometheus else None
 
-    @property
-    def alertmanager_url(self) -> str | None:
-        """None where Alertmanager is not installed."""
-        return f"http://127.0.0.1:{self.alertmanager_port}" if self.alertmanager else None
-
 
 @dataclass(frozen=True, slots=True)
 class Commune:

@@ -123,13 +123,12 @@ def test_what_was_not_observed_has_no_sample() -> None:
 
 def test_what_is_gone_leaves_no_series_behind() -> None:
     metrics = filled()
-    metrics.forget_target("portal")
     metrics.take_optical("wan", None)
     metrics.take_switch_port("uplink", None)
     metrics.take_ups(None)
     metrics.take_network(NetworkState(2))
     text = metrics.text().decode()
-    for word in ("portal", "optical", "switch", "ups_", "eth0", 'cause="fine"'):
+    for word in ("optical", "switch", "ups_", "eth0", 'cause="fine"'):
         assert word not in text
 
 

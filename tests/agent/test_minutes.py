@@ -1,10 +1,7 @@
-"""Minutes and availability: only observed time counts; a minute is counted once; months are Vietnam's."""
-
-from hypothesis import given
-from hypothesis import strategies as st
+"""Minutes: only observed time counts."""
 
 from agent import minutes
-from agent.minutes import Availability, LineNow, availability, month_of
+from agent.minutes import LineNow
 from agent.observations import ProbeResult
 from bus.entries import LineMinute, LinkMinute
 from tests.agent.world import World
@@ -54,27 +51,3 @@ def test_the_world_counts_seconds_behind_a_dead_router_as_unobserved() -> None:
     assert any(line.observed_s >= 59 and line.down_s >= 59 for line in down)
     assert down[-1].observed_s == 0
     assert all(record.lines["viettel"].down_s == 0 for record in records)
-
-
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 60), st.integers(0, 60)), max_size=60))
-def test_availability_counts_each_minute_once_and_stays_within_bounds(rows: list[tuple[int, int, int]]) -> None:
-    records = [
-        LinkMinute(start * MINUTE, {}, {"vnpt": LineMinute(seen, min(down, seen), "VNPT")})
-        for start, seen, down in rows
-    ]
-    last = {record.start_ms: record.lines["vnpt"] for record in records}
-    found = availability(records).get(("1970-01", "vnpt", "VNPT"), Availability())
-    assert found.observed_s == sum(line.observed_s for line in last.values())
-    assert found.down_s == sum(line.down_s for line in last.values())
-    if found.available_pct is not None:
-        assert 0 <= found.available_pct <= 100
-
-
-def test_nothing_observed_has_no_percentage() -> None:
-    assert Availability(0, 0).available_pct is None
-
-
-def test_months_turn_at_midnight_in_vietnam() -> None:
-    first_of_august = 1_785_517_200_000  # 2026-07-31T17:00:00Z
-    assert month_of(first_of_august) == "2026-08"
-    assert month_of(first_of_august - 1) == "2026-07"
