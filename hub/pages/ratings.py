@@ -116,7 +116,7 @@ class RatingPages:
             ranked=sorted((pair for pair in shown if not pair[1].small), key=_best_first),
             small=sorted((pair for pair in shown if pair[1].small), key=lambda pair: names[pair[0]].name),
             withheld=[names[site] for site, one in figures.items() if one.raw is None],
-            none=[name for site, name in names.items() if site not in figures],
+            without=[name for site, name in names.items() if site not in figures],
             whole=share_of(whole.counted),
             whole_filtered=share_of(whole.filtered),
             pressed=whole.pressed,
