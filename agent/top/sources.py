@@ -1,6 +1,7 @@
 """Where looks come from: the sockets of a box's parts, or an agent's `/metrics` over HTTP. Nothing is ever written."""
 
 import asyncio
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -113,6 +114,8 @@ async def _ask(path: Path, request: bytes, kind: type[T]) -> T:
 def _read_page(url: str) -> Now:
     if not url.startswith(("http://", "https://")):
         raise ValueError("not an http or https address")
+    if not urllib.parse.urlsplit(url).path.strip("/"):
+        url = f"{url.rstrip('/')}/metrics"
     with urllib.request.urlopen(url, timeout=_PATIENCE_S) as page:  # noqa: S310 - looked at above
         return read_metrics(page.read(_MOST_BYTES).decode())
 

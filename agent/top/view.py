@@ -19,10 +19,11 @@ _STATES: Final = {"up": msgid("works"), "down": msgid("DOWN"), "unknown": msgid(
 _STYLES: Final = {"up": "#55ff55", "down": "bold #ffffff on #b3261e", "unknown": "#ffff55"}
 _WAITING: Final = {"few": msgid("few waiting"), "some": msgid("some waiting"), "many": msgid("MANY WAITING")}
 _CERTIFICATE_SOON: Final = 21
-_NAME: Final = 26
+_NAME: Final = (26, 38)  # columns, in a narrow and a wide window
+_WIDE: Final = 100
 _LOG_LEAST: Final = 3
 _TALL: Final = 30
-_FIXED: Final = _NAME + 34
+_FIXED: Final = 34
 
 Lines = list[Text]
 
@@ -112,13 +113,14 @@ def _links(sight: Sight, columns: int, room: int, language: str) -> Lines:
     if len(rungs) > room - 1:
         rungs.sort(key=lambda rung: order.get(rung.state, 1))
     shown = rungs[: room - 1 if len(rungs) <= room - 1 else room - 2]
-    wide = columns - _FIXED
+    named = _NAME[columns >= _WIDE]
+    wide = columns - _FIXED - named
     heads = [
         translate(language, text)
         for text in (msgid("Link"), msgid("State"), msgid("ms"), msgid("loss"), msgid("cert."))
     ]
-    lines = [_rule_of(f"{heads[0]:<{_NAME}} {heads[1]:<14} {heads[2]:>6} {heads[3]:>5} {heads[4]:>5}", columns)]
-    lines += [_link(rung, sight.past.get(rung.id, ()), now.uplink, wide, language) for rung in shown]
+    lines = [_rule_of(f"{heads[0]:<{named}} {heads[1]:<14} {heads[2]:>6} {heads[3]:>5} {heads[4]:>5}", columns)]
+    lines += [_link(rung, sight.past.get(rung.id, ()), now.uplink, (named, wide), language) for rung in shown]
     if len(shown) < len(rungs):
         hidden = rungs[len(shown) :]
         down = sum(rung.state == "down" for rung in hidden)
@@ -127,13 +129,14 @@ def _links(sight: Sight, columns: int, room: int, language: str) -> Lines:
     return lines
 
 
-def _link(rung: Rung, past: tuple[float | None, ...], uplink: str, wide: int, language: str) -> Text:
+def _link(rung: Rung, past: tuple[float | None, ...], uplink: str, widths: tuple[int, int], language: str) -> Text:
+    named, wide = widths
     mark = "*" if uplink and rung.id == uplink else " "
     state = translate(language, _STATES.get(rung.state, rung.state))
     style = _STYLES.get(rung.state, "#ffff55")
     if rung.state == "up" and rung.lossy:
         state, style = translate(language, msgid("loses packets")), "bold #ffff55"
-    line = Text(f"{mark}{_cut(rung.name, _NAME - 1):<{_NAME - 1}} ", no_wrap=True)
+    line = Text(f"{mark}{_cut(rung.name, named - 1):<{named - 1}} ", no_wrap=True)
     line.append(f"{_cut(state, 14):<14}", style=style)
     line.append(f" {_number(rung.rtt_ms, 1):>6} {_percent(rung.loss_pct):>5} ")
     days = rung.certificate_days

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.exposition import MetricsServer
+from agent.metrics import Metrics
+from agent.observations import ProbeResult
 from agent.top.command import main
-from agent.top.sources import find_boxes, read_metrics
+from agent.top.sources import MetricsSource, find_boxes, read_metrics
 from bus.errors import WrongInputError
 from tests.agent.test_process import Agent, service
 from tests.tmux import terminal
@@ -48,6 +51,27 @@ def test_json_looks_once_for_scripts(tmp_path: Path) -> None:
     seen = json.loads(told.stdout)
     assert seen["now"]["diagnosis"]["cause"] == "fine"
     assert {rung["id"] for rung in seen["now"]["rungs"]} == {"router", "mot-cua"}
+    assert not seen["error"]
+
+
+async def test_the_address_that_the_demo_tells_is_enough() -> None:
+    """The demo names an agent's server, and not the page on it."""
+    metrics = Metrics()
+    metrics.take_diagnosis("fine", "")
+    metrics.take_result(ProbeResult("vnpt/203.0.113.1", 1, success=True, duration_ms=3, loss_pct=20, rtt_ms=14.2))
+    server = MetricsServer(metrics.text)
+    await server.start("127.0.0.1", 0)
+    try:
+        for url in (f"http://127.0.0.1:{server.port}", f"http://127.0.0.1:{server.port}/metrics"):
+            look = await MetricsSource(url).look()
+            assert look.now is not None, look.error
+            assert look.now.diagnosis is not None
+            assert look.now.diagnosis.says.en == "Everything works."
+            (rung,) = look.now.rungs
+            assert (rung.id, rung.state, rung.loss_pct) == ("vnpt/203.0.113.1", "up", 20)
+        assert "404" in (await MetricsSource(f"http://127.0.0.1:{server.port}/else").look()).error
+    finally:
+        await server.close()
 
 
 def test_a_folder_without_parts_and_one_that_is_none_are_told_apart(tmp_path: Path) -> None:
