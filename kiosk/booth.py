@@ -73,9 +73,10 @@ class Booth:
         show(self.picture)
         return lambda: self._pictures.remove(show)
 
-    def on_prompt(self, speak: Callable[[Prompt], None]) -> None:
-        """Call `speak` when something is to be said."""
+    def on_prompt(self, speak: Callable[[Prompt], None]) -> Callable[[], None]:
+        """Call `speak` when something is to be said; returns how to stop."""
         self._prompts.append(speak)
+        return lambda: self._prompts.remove(speak)
 
     def use(self, settings: KioskSettings) -> None:
         """New settings hold from now on."""
@@ -149,7 +150,7 @@ class Booth:
         for effect in effects:
             match effect:
                 case Prompt():
-                    for speak in self._prompts:
+                    for speak in list(self._prompts):
                         speak(effect)
                 case KeepReason(press, reason):
                     task = asyncio.get_running_loop().create_task(self._keep_reason(press, reason))

@@ -74,7 +74,7 @@ class ScreenConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SoundConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Prompts. `recordings` holds `<language>/question.wav` and `thanks.wav`; `wav` sends the sound to a file instead."""
+    """Prompts. `recordings` holds `<language>/question.wav` and `thanks.wav`; `wav` sends the sound to a file."""
 
     enabled: bool = False
     recordings: str = ""

@@ -1,6 +1,7 @@
 """The kiosk's voice: which output, how loud now, and which prompts are ready. A missing sound device is tried again."""
 
 import asyncio
+import contextlib
 import logging
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ log = logging.getLogger("kiosk.voice")
 
 PAGE_RATE_HZ: Final = 22_050
 _AGAIN_S: Final = 5.0
+_LOOK_S: Final = 1.0
 # On a clock that nobody vouches for it might be the middle of the night: soft, not silent.
 _UNSURE_PCT: Final = 30
 
@@ -32,14 +34,24 @@ class Voice:
         self._clock = clock
 
     async def run(self) -> None:
-        """Speak until cancelled."""
-        output = await self._open()
-        try:
+        """Speak until cancelled; a sound device that is unplugged is opened again once it is back."""
+        while True:
+            output = await self._open()
             store = self.store(output.rate_hz)
-            self._booth.on_prompt(Prompter(output, store, self.volume_pct).play)
-            await self.follow(store)
-        finally:
-            output.close()
+            silence = self._booth.on_prompt(Prompter(output, store, self.volume_pct).play)
+            following = asyncio.create_task(self.follow(store), name="prompts")
+            try:
+                while output.alive:
+                    await asyncio.wait({following}, timeout=_LOOK_S)
+                    if following.done():
+                        following.result()
+            finally:
+                silence()
+                following.cancel()
+                with contextlib.suppress(OSError):
+                    output.close()
+            log.error("sound device gone %s", fields(again_after_s=_AGAIN_S))
+            await asyncio.sleep(_AGAIN_S)
 
     def store(self, rate_hz: int) -> PromptStore:
         """An empty store with the configured recordings."""
@@ -57,18 +69,23 @@ class Voice:
         return volume_pct(self._booth.settings, local_time(stamp.wall_ms))
 
     async def _open(self) -> Output:
-        if self._config.wav:
-            from media.simulated import WavOutput
-
-            return WavOutput(Path(self._config.wav))
-        from media.portaudio import PortAudioOutput  # only where there is a loudspeaker
-
         told = False
         while True:
             try:
-                return await asyncio.to_thread(PortAudioOutput, self._config.device)
-            except UnavailableError as error:
+                return await asyncio.to_thread(_output, self._config)
+            except (UnavailableError, ImportError, OSError) as error:  # ImportError: no PortAudio on this machine
                 if not told:
                     log.error("no sound %s", fields(error=error))
                 told = True
                 await asyncio.sleep(_AGAIN_S)
+
+
+def _output(config: SoundConfig) -> Output:
+    """Imported only where there is a loudspeaker."""
+    if config.wav:
+        from media.simulated import WavOutput
+
+        return WavOutput(Path(config.wav))
+    from media.portaudio import PortAudioOutput
+
+    return PortAudioOutput(config.device)

@@ -14,6 +14,10 @@ class Output(Protocol):
     def rate_hz(self) -> int:
         """Samples a second that `play` wants."""
 
+    @property
+    def alive(self) -> bool:
+        """False once it can play no more and must be opened anew."""
+
     def play(self, pcm: bytes) -> None:
         """Play from now on, instead of what is playing. Returns at once."""
 

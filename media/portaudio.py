@@ -7,6 +7,7 @@ it only cuts a slice: no I/O, no logging.
 
 import contextlib
 import ctypes
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -24,7 +25,8 @@ class PortAudioOutput:
 
     def __init__(self, device: str = "") -> None:
         self.underflows = 0
-        self._pcm = memoryview(b"")
+        self._pcm = memoryview(b"")  # PortAudio's thread alone touches it; what is given goes through the queue
+        self._given: deque[bytes] = deque()
         _quiet_libraries()
         self._library = pyaudio.PyAudio()
         try:
@@ -46,13 +48,21 @@ class PortAudioOutput:
         """Samples a second."""
         return RATE_HZ
 
+    @property
+    def alive(self) -> bool:
+        """False once the device is gone (unplugged): PortAudio then ends the stream without a word."""
+        try:
+            return bool(self._stream.is_active())
+        except OSError:
+            return False
+
     def play(self, pcm: bytes) -> None:
         """Play from the next 20 ms on."""
-        self._pcm = memoryview(pcm)
+        self._given.append(pcm)
 
     def stop(self) -> None:
         """Be silent from the next 20 ms on."""
-        self._pcm = memoryview(b"")
+        self.play(b"")
 
     def close(self) -> None:
         """Close the stream."""
@@ -62,6 +72,8 @@ class PortAudioOutput:
     def _fill(self, _in: bytes | None, frames: int, _time: Mapping[str, float], status: int) -> tuple[bytes, int]:
         if status & pyaudio.paOutputUnderflow:
             self.underflows += 1
+        while self._given:
+            self._pcm = memoryview(self._given.popleft())
         wanted = frames * _WIDTH
         now, self._pcm = self._pcm[:wanted], self._pcm[wanted:]
         return bytes(now) + bytes(wanted - len(now)), pyaudio.paContinue

@@ -35,6 +35,11 @@ class WavOutput:
         """Samples a second."""
         return RATE_HZ
 
+    @property
+    def alive(self) -> bool:
+        """False once the file can be written no more, or is closed."""
+        return self._thread.is_alive()
+
     def play(self, pcm: bytes) -> None:
         """Play from the next 20 ms on."""
         with self._changed:
@@ -63,9 +68,12 @@ class WavOutput:
                 if self._closing:
                     return
                 now, self._waiting = self._waiting[:_STEP_BYTES], self._waiting[_STEP_BYTES:]
-            self._file.write(now)
-            self._written += len(now)
-            self._header()
+            try:
+                self._file.write(now)
+                self._written += len(now)
+                self._header()
+            except OSError:
+                return  # a full disk: not `alive`
             due += _STEP_S
             time.sleep(max(0.0, due - time.monotonic()))
 

@@ -1,14 +1,21 @@
 """Prompts: recordings first, then speech, at the hour's volume, and silence in a quiet hour."""
 
+import asyncio
+import contextlib
 from array import array
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from bus.errors import UnavailableError
+from kiosk.config import SoundConfig
 from kiosk.flow import Prompt
 from kiosk.prompts import Prompter, PromptStore
 from kiosk.settings import KioskSettings
+from kiosk.voice import Voice
 from media.simulated import RATE_HZ
+from tests.kiosk.bench import BoothBench, until
 from tests.media.test_sound import tone, wav
 
 
@@ -16,6 +23,7 @@ class Heard:
     """An output that keeps what it was told to play."""
 
     rate_hz = RATE_HZ
+    alive = True
 
     def __init__(self) -> None:
         self.played: list[bytes] = []
@@ -71,3 +79,38 @@ async def test_a_broken_recording_is_counted_and_speech_takes_its_place(tmp_path
     prompter.play(Prompt("thanks", "vi"))
     assert store.failed == 1
     assert len(output.played[0]) > RATE_HZ
+
+
+async def test_a_sound_device_that_is_unplugged_or_never_was_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, opened = BoothBench(tmp_path), list[Heard]()
+    troubles: list[Exception] = [OSError("no such file"), ImportError("no libportaudio"), UnavailableError("no card")]
+
+    def output(_: SoundConfig) -> Heard:
+        if troubles:
+            raise troubles.pop()
+        opened.append(Heard())
+        return opened[-1]
+
+    async def say(heard: Heard) -> None:
+        while not heard.played:
+            bench.booth.language("vi")
+            await asyncio.sleep(0.05)
+
+    monkeypatch.setattr("kiosk.voice._output", output)
+    monkeypatch.setattr("kiosk.voice._AGAIN_S", 0.01)
+    monkeypatch.setattr("kiosk.voice._LOOK_S", 0.01)
+    monkeypatch.setattr("kiosk.voice.volume_pct", lambda *_: 100)
+    voice = asyncio.create_task(Voice(SoundConfig(enabled=True), bench.booth, bench.clock).run())
+    await until(lambda: len(opened) == 1)
+    await asyncio.wait_for(say(opened[0]), 20)
+    opened[0].alive = False
+    await until(lambda: len(opened) == 2)
+    heard = len(opened[0].played)
+    await asyncio.wait_for(say(opened[1]), 20)
+    assert len(opened[0].played) == heard  # the dead one is told nothing more
+    voice.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await voice
+    bench.close()

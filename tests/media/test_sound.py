@@ -110,10 +110,14 @@ from media.portaudio import PortAudioOutput
 output = PortAudioOutput()
 output.play(bytes.fromhex(sys.stdin.read()))
 end = time.monotonic() + 10
-while output._pcm.nbytes and time.monotonic() < end:
+while (output._given or output._pcm.nbytes) and time.monotonic() < end:
     time.sleep(0.01)
 time.sleep(0.1)
+assert output.alive
+output._stream.stop_stream()  # as PortAudio does where the device is unplugged
+assert not output.alive
 output.close()
+assert not output.alive
 """
 
 
