@@ -33,7 +33,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_scripts_named_are_there(document: Path) -> None:
-    named = set(re.findall(r"(?<![\w/])scripts/[a-z]+(?:\.sh)?", document.read_text(encoding="utf-8")))
+    named = set(re.findall(r"(?<![\w/])scripts/[a-z-]+(?:\.sh)?", document.read_text(encoding="utf-8")))
     assert [script for script in sorted(named) if not (ROOT / script).exists()] == []
 
 
