@@ -83,6 +83,10 @@ class Converger:
         """
         self._properties[name] = _Property(handler, ends_process)
 
+    def redo(self, name: str) -> None:
+        """What was done for this property is lost (a file is unreadable): do it again. Call before `link.start`."""
+        self._state = desired.redo(self._state, name)
+
     @property
     def reached(self) -> dict[str, dict[str, Reached]]:
         """By issuer and property."""

@@ -84,6 +84,22 @@ def settle(state: DesiredState, act: Act, result: Result, detail: str = "") -> D
     return DesiredState({**state.issuers, act.issuer: IssuerState(issuer.version, properties)})
 
 
+def redo(state: DesiredState, name: str) -> DesiredState:
+    """What was done for this property is lost: the next document, of the same version too, is acted on again."""
+    return DesiredState(
+        {
+            issuer: IssuerState(
+                known.version,
+                {
+                    one: msgspec.structs.replace(found, result=None) if one == name else found
+                    for one, found in known.properties.items()
+                },
+            )
+            for issuer, known in state.issuers.items()
+        }
+    )
+
+
 def reached(state: DesiredState) -> dict[str, dict[str, Reached]]:
     """What is reported; properties that are still being tried are not yet in it."""
     return {

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -16,11 +17,13 @@ PROPERTY = "configuration"
 
 
 class SettingsStore:
-    """`first` holds until others have been accepted."""
+    """`first` holds until others have been accepted. `kept` says that there were such, readable, at the start."""
 
     def __init__(self, path: Path, first: KioskSettings) -> None:
         self._path = path
-        self.settings = self._read() or first
+        kept = self._read()
+        self.kept: Final = kept is not None
+        self.settings = kept or first
 
     def accept(self, document: bytes) -> KioskSettings:
         """Check, keep and return new settings; `WrongInputError` refuses them whole, `OSError` when not kept."""

@@ -58,6 +58,8 @@ class Wishes:
             on_reached=self._reached,
         )
         converger.handle(PROPERTY, self._settings)
+        if not store.kept:
+            converger.redo(PROPERTY)  # what was accepted once is gone with its file
         converger.handle("officer", self._officer)
         converger.handle("identify", self._identify)
         converger.handle("restart", self._restart, ends_process=True)

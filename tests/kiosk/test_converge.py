@@ -126,6 +126,20 @@ async def test_settings_and_officer_converge_and_are_reported(
     assert kept == SETTINGS
 
 
+async def test_settings_whose_file_is_damaged_are_taken_again(
+    kiosk: KioskProcess, broker: Broker, site: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "state" / "settings.json"
+    async with issuer_on(broker, site, kiosk.issuer, tmp_path) as (issuer, reached):
+        await issuer.desire(DEVICE, "configuration", SETTINGS)
+        await until(lambda: "configuration" in reached and reached["configuration"].result == "done")
+        whole = file.read_bytes()
+        await kiosk.stop()
+        file.write_bytes(whole[: len(whole) // 2])
+        await kiosk.start()
+        await until(lambda: file.read_bytes() == whole)
+
+
 async def test_settings_that_make_no_sense_are_refused_whole(
     kiosk: KioskProcess, broker: Broker, site: str, tmp_path: Path
 ) -> None:
