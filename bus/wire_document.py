@@ -6,6 +6,7 @@ dialect AsyncAPI has by default (JSON Schema draft 7).
 
 import sys
 from collections.abc import Iterator
+from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
@@ -53,6 +54,9 @@ def document() -> dict[str, Any]:
     structs = [message for _, message, *_ in CHANNELS.values()]
     _, schemas = msgspec.json.schema_components([*structs, Entry, *KINDS.values()], ref_template=SCHEMAS + "{name}")
     schemas = _draft7(schemas)
+    for schema in schemas.values():  # Python 3.13 takes the indentation of docstrings away, older ones keep it
+        if "description" in schema:
+            schema["description"] = cleandoc(schema["description"])
     schemas["Batch"]["properties"]["entries"]["items"] = {"$ref": SCHEMAS + "Entry"}
     schemas["Entry"]["x-data-by-kind"] = {kind: {"$ref": SCHEMAS + data.__name__} for kind, data in KINDS.items()}
     return {
