@@ -31,9 +31,9 @@ class Month:
         """The month called `name`; `WrongInputError` where it is none."""
         try:
             start = datetime.strptime(name, "%Y-%m").replace(tzinfo=VIETNAM)
+            end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
         except ValueError as error:
             raise WrongInputError(f"month {name!r} is not of the form 2026-11") from error
-        end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
         return cls(name, int(start.timestamp() * 1000), int(end.timestamp() * 1000))
 
     @classmethod

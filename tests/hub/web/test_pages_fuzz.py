@@ -11,14 +11,26 @@ from tests.hub.web.conftest import Hub
 
 PARTS = st.one_of(
     st.sampled_from(
-        ["", "communes", "s0001", "outages", "availability", "sign-in", "sign-out", "language", "vi", "static"]
+        [
+            "",
+            "communes",
+            "s0001",
+            "outages",
+            "availability",
+            "ratings",
+            "ratings.csv",
+            "sign-in",
+            "sign-out",
+            "language",
+            "vi",
+            "static",
+        ]
     ),
     st.sampled_from(["base.css", "..", "%00", "%2e%2e", "en", "/"]),
     st.text(max_size=8).map(lambda text: quote(text, safe="", errors="replace")),
 )
-QUERY = st.lists(
-    st.tuples(st.sampled_from(["state", "q", "month", "next", "back", "x"]), st.text(max_size=20)), max_size=3
-)
+VALUES = st.one_of(st.text(max_size=20), st.sampled_from(["2026-11", "9999-12", "0001-01", "1969-12"]))
+QUERY = st.lists(st.tuples(st.sampled_from(["state", "q", "month", "next", "back", "x"]), VALUES), max_size=3)
 RAW = st.binary(max_size=40).map(lambda raw: raw.replace(b"\r", b"").replace(b"\n", b""))
 HEADERS = st.dictionaries(
     st.sampled_from([b"cookie", b"origin", b"host", b"content-type", b"sec-fetch-site", b"if-none-match"]),
@@ -44,6 +56,9 @@ BODIES = st.one_of(
 )
 @example(["sign-in"], [], "POST", {}, b"name=an", False)
 @example(["communes", "%00"], [], "GET", {}, b"", True)
+@example(["availability"], [("month", "9999-12")], "GET", {}, b"", True)
+@example(["ratings"], [("month", "9999-12")], "GET", {}, b"", True)
+@example(["communes", "s0001", "ratings"], [("month", "0001-01")], "GET", {}, b"", True)
 @example([""], [("q", "\x00\ud800")], "GET", {}, b"", True)
 @example(["sign-in"], [], "POST", {b"origin": b"http://[::1"}, b"name=an", False)
 def test_every_request_is_answered(
