@@ -55,8 +55,12 @@ class PromptStore:
                 pcm = await asyncio.to_thread(self._make, settings, language, name)
                 if pcm is not None:
                     ready[language, name] = pcm
+        volumes = {rule.volume_pct for rule in settings.volumes} - {0}
+        # Scaled beforehand: on a small box that takes longer than a citizen should wait for the lamps.
+        self._scaled = await asyncio.to_thread(
+            lambda: {(*key, volume): scale(pcm, volume) for key, pcm in ready.items() for volume in volumes}
+        )
         self._ready = ready
-        self._scaled.clear()
 
     def get(self, language: str, name: str, volume_pct: int) -> bytes | None:
         """The prompt at this volume, in Vietnamese where the language has none; None in a quiet hour or without it."""

@@ -1,7 +1,9 @@
 """Serves the touch page: its key, its address, and another try where port or certificate will not do."""
 
 import asyncio
+import contextlib
 import logging
+import re
 import secrets
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,7 @@ from web.server import serve
 log = logging.getLogger("kiosk.page")
 
 _AGAIN_S: Final = 5.0
+_KEY: Final = re.compile(rb"[A-Za-z0-9_-]{32,}")
 
 
 class PageService:
@@ -46,7 +49,7 @@ class PageService:
 
     async def _serve(self) -> None:
         # Kept before it is used: a page that is open must find us again after a restart.
-        key = await asyncio.to_thread(_kept_key, self._state / "page.key")
+        key = await asyncio.to_thread(kept_key, self._state / "page.key")
         self._touch = self._touch or TouchPage(self._booth, key, prompts=self._prompts)
         config = self._config
         scheme = "https" if config.tls is not None else "http"
@@ -59,11 +62,12 @@ class PageService:
         await serve(app, host=config.host, port=config.port, tls=config.tls, on_listening=listening)
 
 
-def _kept_key(path: Path) -> str:
+def kept_key(path: Path) -> str:
     """The secret in the page's address, made at the first start: who can press can vote."""
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        key = secrets.token_urlsafe(32)
-        replace_file(path, key.encode(), mode=0o600)
-        return key
+    with contextlib.suppress(FileNotFoundError):
+        if (kept := path.read_bytes().strip()) and _KEY.fullmatch(kept):
+            return kept.decode()
+        log.error("page key unreadable, a new one is made %s", fields(path=path))
+    key = secrets.token_urlsafe(32)
+    replace_file(path, key.encode(), mode=0o600)
+    return key

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bus.entries import RatingReason
 from kiosk.booth import TICK_S
 from kiosk.page.app import TouchPage
+from kiosk.page.service import kept_key
 from kiosk.settings import KioskSettings
 from tests.chromium import Browser, chromium
 from tests.kiosk.bench import ALWAYS_OPEN, BoothBench, presses, records
@@ -260,6 +261,14 @@ def test_faster_than_fingers_is_told_to_come_later(tmp_path: Path, monkeypatch: 
         assert len(presses(kiosk.bench.journal)) == sum(answer.status_code == 200 for answer in answers)
     finally:
         kiosk.stop()
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"short", b"a/b" * 20])
+def test_a_damaged_key_is_made_anew_and_a_good_one_kept(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "page.key").write_bytes(damage)
+    key = kept_key(tmp_path / "page.key")
+    assert len(key) >= 43
+    assert kept_key(tmp_path / "page.key") == key
 
 
 @pytest.mark.parametrize(("width", "height"), [(800, 480), (1920, 1080), (390, 844), (360, 640)])
