@@ -48,6 +48,10 @@ class World:
         items: list[dict[str, Any]] = answer.json()["items"]
         return items
 
+    def days(self) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = self.hub.get("/api/v1/ratings/days").json()["items"]
+        return items
+
 
 @pytest.fixture
 def world(tmp_path: Path, new_broker: Callable[[], Broker], site: str) -> Iterator[World]:
@@ -89,6 +93,9 @@ async def test_a_clock_corrected_later_dates_what_was_pressed(world: World, wron
             await press(3)
             await until(lambda: len(world.ratings()) == 3, within_s=30)
             await kiosk.stop()
+            await kiosk.start()  # which journals the totals of a counter that has closed
+            await until(lambda: [day["agrees"] for day in world.days()] == [True], within_s=30)
+            await kiosk.stop()
         finally:
             await kiosk.kill()
     items = sorted(world.ratings(), key=lambda item: str(item["press"]))
@@ -98,6 +105,9 @@ async def test_a_clock_corrected_later_dates_what_was_pressed(world: World, wron
         ("unknown", True),
         ("trusted", False),
     ]
+    (day,) = world.days()
+    assert day["day"] == local_time(round(pressed[-1] * 1000)).date().isoformat()
+    assert day["told"]["pressed"] == [1, 0, 1, 0, 1]
     # Only the last was out of hours on a clock that could say so.
     assert ["out-of-hours" in item["flags"] for item in items] == [False, False, True]
 

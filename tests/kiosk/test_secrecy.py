@@ -1,0 +1,150 @@
+"""The vote is secret: what anyone at the counter, at the commune or in a log can see is the same for every level."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hub.api import tokens
+from kiosk.ballots import Ballot, Source
+from kiosk.flow import Prompt, View
+from kiosk.settings import KioskSettings
+from tests.broker import Broker
+from tests.hub.process import HubProcess
+from tests.hub.sender import Sender
+from tests.kiosk.bench import BoothBench, until
+from tests.kiosk.resident import DEVICE, ResidentKiosk, nowhere, page_at, plugged_in, watching, without_numbers
+from tests.kiosk.test_panel import panel_at
+
+LEVELS = range(1, 6)
+OPEN = KioskSettings(hours=[], thanks_s=1.0)
+
+
+class Lamps:
+    """What the panel's lamps and buzzer do, without when."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, bool]] = []
+
+    def look(self, lamps: int, beeping: bool) -> None:
+        if not self.seen or self.seen[-1] != (lamps, beeping):
+            self.seen.append((lamps, beeping))
+
+
+async def witness(folder: Path, level: int) -> dict[str, Any]:
+    """All that is to be seen and heard of one kiosk in which one citizen presses once."""
+    kiosk = ResidentKiosk(folder, nowhere(), settings=OPEN, page=page_at())
+    lamps = Lamps()
+    async with panel_at(kiosk.line) as panel:
+        await kiosk.start()
+        try:
+            await plugged_in(kiosk)
+            async with watching(kiosk) as screen:
+                quiet = len(screen.pictures)
+                panel.press(level)
+
+                def over() -> bool:
+                    lamps.look(panel.seen().lamps, panel.seen().beeping)
+                    views = screen.views()[quiet:]
+                    return View.THANKS in views and views[-1] is View.IDLE and panel.seen().lamps == 0
+
+                await until(over, what="thanks and idle again")
+                # The minute of the clock may turn at any moment: that is a new picture, but no other view.
+                views = [view for view, _ in itertools.groupby(screen.views()[quiet:])]
+                thanks = next(picture for picture in screen.pictures if picture.view is View.THANKS)
+            await kiosk.stop()
+        finally:
+            await kiosk.kill()
+    (vote,) = kiosk.presses()
+    assert vote.level == level
+    return {
+        "lamps": lamps.seen,
+        "views": views,
+        "thanks": msgspec.structs.replace(thanks, clock=""),
+        "log": sorted({without_numbers(line) for line in kiosk.said().splitlines()}),
+        "raw log": kiosk.said(),
+        "press": vote.press,
+    }
+
+
+async def test_lamps_pictures_and_log_are_the_same_for_every_level(tmp_path: Path) -> None:
+    seen = []
+    for level in LEVELS:
+        folder = tmp_path / f"kiosk-{level}"
+        folder.mkdir()
+        seen.append(await witness(folder, level))
+    for what in ("lamps", "views", "thanks", "log"):
+        assert all(one[what] == seen[0][what] for one in seen), what
+    assert seen[0]["lamps"][-1] == (0, False)
+    assert (0b11111, True) in seen[0]["lamps"], "every lamp, not the pressed one"
+    for one in seen:
+        assert one["press"] not in one["raw log"]
+        assert not re.search(r"\blevel\b|\bbutton=|press=", one["raw log"])
+
+
+@pytest.mark.parametrize("source", ["panel", "keypad"])
+async def test_what_is_said_is_the_same_for_every_level(tmp_path: Path, source: Source) -> None:
+    bench, said = BoothBench(tmp_path), list[Prompt]()
+    bench.booth.on_prompt(said.append)
+    for level in LEVELS:
+        name = f"P-1/0000000A/{level}"
+        await bench.booth.put(Ballot(name, source, level, 5, bench.booth.now_ms()))
+    assert said == [Prompt("thanks", "vi")] * len(LEVELS)
+    bench.close()
+
+
+class Province:
+    """A hub, read with the scopes that the counter's commune may have."""
+
+    def __init__(self, folder: Path, broker: Broker, site: str) -> None:
+        folder.mkdir()
+        sender = Sender(site=site, device=DEVICE, part="kiosk")
+        self.kiosk = ResidentKiosk(folder, broker.config, site=site)
+        sender.key = self.kiosk.key
+        self.hub = HubProcess(folder / "hub", broker.config, f"sqlite:///{folder}/hub.db", sender)
+        self.hub.key.save_public(folder / "hub.pub")
+        self.read = self.hub.token
+        self.raw = tokens.issue(folder / "hub" / "tokens.toml", name="raw", scopes=["ratings-raw"])
+
+    def stored(self) -> int:
+        self.hub.token = self.raw
+        answer = self.hub.get("/api/v1/ratings").json()
+        self.hub.token = self.read
+        return len(answer["items"])
+
+    def told(self) -> dict[str, Any]:
+        """Everything about ratings that the scopes `read` and `metrics` give."""
+        metrics = [line for line in self.hub.get("/metrics").text.splitlines() if "rating" in line]
+        summary = self.hub.get("/api/v1/ratings/summary")
+        assert summary.status_code == 200, summary.text
+        refused = [self.hub.get(f"/api/v1/ratings{path}").status_code for path in ("", "/days")]
+        return {"metrics": metrics, "summary": summary.json(), "refused": refused}
+
+
+@pytest.fixture
+def province(tmp_path: Path, broker: Broker, site: str) -> Iterator[Province]:
+    made = Province(tmp_path / "province", broker, site)
+    made.hub.start()
+    yield made
+    made.hub.stop()
+
+
+async def test_no_vote_moves_what_the_scope_read_is_told(province: Province) -> None:
+    kiosk = province.kiosk
+    async with panel_at(kiosk.line) as panel:
+        await kiosk.start()
+        try:
+            await plugged_in(kiosk)
+            before = province.told()
+            assert before["refused"] == [403, 403]
+            for number, level in enumerate((5, 1, 3), 1):
+                panel.press(level)
+                await until(lambda wanted=number: province.stored() == wanted, within_s=30)  # type: ignore[misc]
+                assert province.told() == before
+            await kiosk.stop()
+        finally:
+            await kiosk.kill()
