@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import http.server
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from sqlalchemy import func, select
 
 from bus.backoff import Backoff
 from bus.clock import Quality
+from bus.config import ServerTlsConfig
 from bus.entries import ClockAnchor, SampleBlock
+from bus.errors import WrongInputError
+from bus.tls import server_context
 from hub import schema
 from hub.config import KeepConfig, RemoteWriteConfig
 from hub.database import Database
@@ -22,6 +27,7 @@ from hub.export import Exporter
 from hub.live import Live
 from hub.prune import prune
 from hub.store import Store
+from tests.bus.certificates import Authority
 from tests.hub.process import eventually
 from tests.hub.sender import Sender, roster_of
 from tests.hub.timeseries import TimeSeriesStore
@@ -179,13 +185,15 @@ class _Moody(http.server.BaseHTTPRequestHandler):
 def moody() -> Iterator[Callable[..., tuple[str, type[_Moody]]]]:
     servers: list[http.server.HTTPServer] = []
 
-    def make(*answers: int | tuple[int, dict[str, str]]) -> tuple[str, type[_Moody]]:
+    def make(*answers: int | tuple[int, dict[str, str]], tls: ssl.SSLContext | None = None) -> tuple[str, type[_Moody]]:
         script = [answer if isinstance(answer, tuple) else (answer, {}) for answer in answers]
         handler = type("Handler", (_Moody,), {"answers": script, "bodies": []})
         server = http.server.HTTPServer(("127.0.0.1", 0), handler)
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         servers.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}/write", handler
+        return f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}/write", handler
 
     yield make
     for server in servers:
@@ -207,6 +215,32 @@ async def test_later_is_tried_again_and_never_is_counted(
     assert headers["Content-Encoding"] == "snappy"
     assert headers["X-Prometheus-Remote-Write-Version"] == "0.1.0"
     assert len({body for _, body in handler.bodies}) == 1
+
+
+async def test_a_store_behind_tls_asks_for_our_certificate(
+    moody: Callable[..., tuple[str, type[_Moody]]], store: Store, sender: Sender, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "tls")
+    serving, ours = authority.issue("store"), authority.issue("hub")
+    url, handler = moody(tls=server_context(ServerTlsConfig(serving.cert, serving.key, serving.ca)))
+    sender.add(block(NOW_MS, 1.0))
+    store.ingest([sender.admitted(sender.batch(line=sender.sample))])
+    without = RemoteWriteConfig(url, ca=ours.ca, timeout_s=5)
+    exporter = Exporter(store.database, without, live := Live(), QUICK)
+    refused = asyncio.create_task(exporter.run())
+    await eventually(lambda: live.export_failures["no-answer"] > 0)
+    refused.cancel()
+    await asyncio.gather(refused, return_exceptions=True)
+    assert handler.bodies == []
+    taken = asyncio.create_task(
+        Exporter(store.database, structs.replace(without, cert=ours.cert, key=ours.key), Live(), QUICK).run()
+    )
+    await eventually(lambda: waiting(store.database) == 0)
+    taken.cancel()
+    await asyncio.gather(taken, return_exceptions=True)
+    assert len(handler.bodies) == 1
+    with pytest.raises(WrongInputError, match="cannot be used"):
+        await Exporter(store.database, structs.replace(without, ca=ours.key), Live(), QUICK).run()
 
 
 async def test_bad_names_are_counted_and_the_rest_goes(
