@@ -48,6 +48,14 @@ class Terminal:
         """The window's terminal device."""
         return self._run("display-message", "-p", "-t", "t", "#{pane_tty}").strip()
 
+    def ended_with(self, *, within_s: float = 20) -> int:
+        """The exit code of the command, once it has ended."""
+        end = time.monotonic() + within_s
+        while not (told := self._run("display-message", "-p", "-t", "t", "#{?pane_dead,#{pane_dead_status},}").strip()):
+            assert time.monotonic() < end, f"not ended within {within_s} s:\n{self.text()}"
+            time.sleep(0.05)
+        return int(told)
+
     def wait_for(self, holds: Callable[[str], bool], *, within_s: float = 20) -> str:
         """The text of the window once `holds(text)`."""
         end = time.monotonic() + within_s

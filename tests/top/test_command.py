@@ -35,7 +35,7 @@ def test_the_live_view_of_a_real_agent_at_80x24(tmp_path: Path) -> None:
         shown = window.wait_for(lambda text: "The agent does not answer" in text)
         assert "Một cửa" in shown, "what was last seen stays"
         window.keys("q")
-        window.wait_for(lambda text: "Pane is dead (status 0" in text)
+        assert window.ended_with() == 0
 
 
 def test_json_looks_once_for_scripts(tmp_path: Path) -> None:
