@@ -1,12 +1,18 @@
 """`commune kiosk --check`: every mistake with its key and line, all of them at once, and the exit codes."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from kiosk.config import KioskFile
+from kiosk.panel.frames import FrameReader, decode_from_panel, decode_to_panel
+
+ROOT = Path(__file__).parents[2]
 
 GOOD = """
 [device]
@@ -72,6 +78,31 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     assert {one["key"] for one in found} >= {"page.port", "settings.levels", "settings.least_n"}
 
 
+def blocks(document: str, language: str) -> list[str]:
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_file_in_the_documents_is_good(tmp_path: Path) -> None:
+    (file,) = blocks("kiosk.md", "toml")
+    checked = check(tmp_path, file)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_every_section_of_the_file_is_in_the_documents() -> None:
+    (file,) = blocks("kiosk.md", "toml")
+    left_out = {"journal", "clock"}  # the same for every part
+    assert {name for name in KioskFile.__struct_fields__ if f"[{name}" not in file} == left_out
+
+
+def test_the_frames_in_the_documents_hold() -> None:
+    (frames,) = blocks("panel.md", "text")
+    lines = frames.splitlines()
+    bodies = list(FrameReader().feed("".join(f"{line}\r\n" for line in lines).encode()))
+    assert len(bodies) == len(lines)
+    assert all(decode_from_panel(body) or decode_to_panel(body) for body in bodies)
+
+
 def test_no_file_and_no_toml_are_wrong_input(tmp_path: Path) -> None:
     assert check(tmp_path, "[device").returncode == 2
     argv = [sys.executable, "-m", "kiosk", "--config", str(tmp_path / "none.toml")]
@@ -85,7 +116,7 @@ def test_without_its_keys_it_does_not_start(tmp_path: Path) -> None:
     file = tmp_path / "kiosk.toml"
     file.write_text(f'{GOOD}[kiosk]\nstate = "{tmp_path}/state"\n')
     argv = [sys.executable, "-m", "kiosk", "--config", str(file)]
-    ended = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2])
+    ended = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert ended.returncode in {1, 2}
     assert "kiosk.pem" in ended.stderr
     assert "Traceback" not in ended.stderr
