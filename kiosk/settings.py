@@ -80,7 +80,7 @@ _QUESTION: Final = Question(
 )
 _REASONS: Final = [
     Reason("waiting", "clock", {"vi": "Chờ lâu", "en": "Long wait"}),
-    Reason("attitude", "face", {"vi": "Thái độ", "en": "Attitude"}),
+    Reason("attitude", "face", {"vi": "Thái độ phục vụ", "en": "Attitude"}),
     Reason("procedure", "paper", {"vi": "Thủ tục khó hiểu", "en": "Unclear procedure"}),
     Reason("trips", "road", {"vi": "Phải đi lại nhiều lần", "en": "Too many trips"}),
 ]
