@@ -128,7 +128,7 @@ async def test_the_broker_killed_again_and_again_is_found_again_and_subscribed_t
             broker.kill()
             await until(lambda: not receiver.connected and not sender.connected)
             broker.start()
-        await ready(receiver)
+        await until(lambda: len(heard) >= 9)  # told after `ready`, in the same turn of the loop or in the next
         assert heard == ["up", "down"] * 4 + ["up"]
         assert receiver.counters.connects == 5
 

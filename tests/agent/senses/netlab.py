@@ -74,6 +74,7 @@ class Lab:
         self.box = Namespace("box")
         self.peer = Namespace("peer")
         self.cable("up0", "down0", "10.9.0")
+        self._await("10.9.0.2")  # a port drops what is sent until the kernel has told of its carrier, up to a second
 
     def cable(self, box_port: str, peer_port: str, net: str) -> None:
         # Where both ends have the same index the kernel tells of their carrier once a second at most, for all the
@@ -89,7 +90,10 @@ class Lab:
 
     def settle(self) -> None:
         """IPv6 on a new port finds its neighbour only after a second or so: wait for that."""
-        ping = self.box.command("ping", "-6", "-c", "1", "-W", "0.2", "-w", "20", "-i", "0.1", "fd00:10:9:0::2")
+        self._await("fd00:10:9:0::2")
+
+    def _await(self, address: str) -> None:
+        ping = self.box.command("ping", "-c", "1", "-W", "0.2", "-w", "20", "-i", "0.1", address)
         subprocess.run(ping, check=True, capture_output=True)
 
     def close(self) -> None:
