@@ -24,14 +24,15 @@ def serve_dns(address: str) -> Set:
     held: dict[str, socket.socket] = {}
 
     def answer(sock: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # closed
             while True:
                 query, peer = sock.recvfrom(1500)
                 if len(query) < 17:
                     continue
                 end = query.index(b"\0", 12) + 5
                 record = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + bytes([192, 0, 2, 7])
-                sock.sendto(query[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + query[12:end] + record, peer)
+                with contextlib.suppress(OSError):  # the line was cut since the question came
+                    sock.sendto(query[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + query[12:end] + record, peer)
 
     def switch(word: str) -> None:
         if "socket" in held:
