@@ -105,7 +105,6 @@ class KioskSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     volumes: list[Volume] = field(default_factory=lambda: list(_VOLUMES))
     thanks_s: Annotated[float, Meta(ge=1, le=20)] = 4.0
     reason_s: Annotated[float, Meta(ge=3, le=60)] = 12.0
-    least_n: Annotated[int, Meta(ge=1, le=1000)] = 5
 
     def __post_init__(self) -> None:
         if len(self.reasons) > MOST_REASONS:

@@ -74,8 +74,8 @@ def test_each_mistake_has_its_key_and_line(tmp_path: Path, section: str, key: st
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    found = mistakes(tmp_path, GOOD + "[page]\nport = -1\n[settings]\nlevels = 2\nleast_n = 0\n")
-    assert {one["key"] for one in found} >= {"page.port", "settings.levels", "settings.least_n"}
+    found = mistakes(tmp_path, GOOD + "[page]\nport = -1\n[settings]\nlevels = 2\nthanks_s = 0\n")
+    assert {one["key"] for one in found} >= {"page.port", "settings.levels", "settings.thanks_s"}
 
 
 def blocks(document: str, language: str) -> list[str]:
