@@ -113,5 +113,5 @@ def reached(state: DesiredState) -> dict[str, dict[str, Reached]]:
 
 
 def _unfinished(known: IssuerState) -> bool:
-    """We ended while at it: the same version, which the broker holds for us, is then tried again."""
-    return any(one.result is None for one in known.properties.values())
+    """We ended while at it, or it failed (a full disk): the same version, when we hear it next, is tried again."""
+    return any(one.result in (None, "failed") for one in known.properties.values())

@@ -53,12 +53,19 @@ def test_only_a_newer_version_and_a_changed_value_make_it_act(
     assert take(state, version, **values)[1] == acted
 
 
-def test_what_failed_is_tried_again_with_the_next_version_and_what_was_refused_is_not() -> None:
+def test_what_failed_is_tried_again_when_it_is_heard_again_and_what_was_refused_is_not() -> None:
     state, acts = desired.take(DesiredState(), document(1, a=1, b=1), DEVICE)
     state = desired.settle(state, acts[0], "failed", "x" * 1000)
     state = desired.settle(state, acts[1], "refused")
     assert len(desired.reached(state)["agent"]["a"].detail) == 500
-    assert take(state, 2, a=1, b=1)[1] == ["a"]
+    assert take(state, 1, a=1, b=1)[1] == take(state, 2, a=1, b=1)[1] == ["a"]
+
+
+def test_what_is_to_be_redone_is_acted_on_again_with_the_same_version() -> None:
+    state, acts = desired.take(DesiredState(), document(1, a=1, b=1), DEVICE)
+    for act in acts:
+        state = desired.settle(state, act, "done")
+    assert take(desired.redo(state, "a"), 1, a=1, b=1)[1] == ["a"]
 
 
 def test_what_was_begun_and_not_finished_is_tried_again_with_the_same_version() -> None:
