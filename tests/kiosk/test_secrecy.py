@@ -1,5 +1,6 @@
 """The vote is secret: what anyone at the counter, at the commune or in a log can see is the same for every level."""
 
+import asyncio
 import itertools
 import re
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from bus.unix_sockets import connect_to
 from hub.api import tokens
 from kiosk.ballots import Ballot, Source
 from kiosk.flow import Prompt, View
 from kiosk.settings import KioskSettings
+from kiosk.standing import SOCKET
 from tests.broker import Broker
 from tests.hub.process import HubProcess
 from tests.hub.sender import Sender
@@ -35,6 +38,14 @@ class Lamps:
             self.seen.append((lamps, beeping))
 
 
+async def told(kiosk: ResidentKiosk) -> Any:
+    """What the technician's view is told of it; which panel it has is a path of this test."""
+    reader, writer = await asyncio.open_unix_connection(sock=connect_to(kiosk.state / SOCKET))
+    standing = msgspec.json.decode(await reader.read())
+    writer.close()
+    return {**standing, "panels": list(standing["panels"].values())}
+
+
 async def witness(folder: Path, level: int) -> dict[str, Any]:
     """All that is to be seen and heard of one kiosk in which one citizen presses once."""
     kiosk = ResidentKiosk(folder, nowhere(), settings=OPEN, page=page_at())
@@ -45,6 +56,7 @@ async def witness(folder: Path, level: int) -> dict[str, Any]:
             await plugged_in(kiosk)
             async with watching(kiosk) as screen:
                 quiet = len(screen.pictures)
+                standing = [await told(kiosk)]
                 panel.press(level)
 
                 def over() -> bool:
@@ -56,6 +68,7 @@ async def witness(folder: Path, level: int) -> dict[str, Any]:
                 # The minute of the clock may turn at any moment: that is a new picture, but no other view.
                 views = [view for view, _ in itertools.groupby(screen.views()[quiet:])]
                 thanks = next(picture for picture in screen.pictures if picture.view is View.THANKS)
+            standing.append(await told(kiosk))
             await kiosk.stop()
         finally:
             await kiosk.kill()
@@ -65,6 +78,7 @@ async def witness(folder: Path, level: int) -> dict[str, Any]:
         "lamps": lamps.seen,
         "views": views,
         "thanks": msgspec.structs.replace(thanks, clock=""),
+        "standing": standing,
         "log": sorted({without_numbers(line) for line in kiosk.said().splitlines()}),
         "raw log": kiosk.said(),
         "press": vote.press,
@@ -77,8 +91,9 @@ async def test_lamps_pictures_and_log_are_the_same_for_every_level(tmp_path: Pat
         folder = tmp_path / f"kiosk-{level}"
         folder.mkdir()
         seen.append(await witness(folder, level))
-    for what in ("lamps", "views", "thanks", "log"):
+    for what in ("lamps", "views", "thanks", "standing", "log"):
         assert all(one[what] == seen[0][what] for one in seen), what
+    assert seen[0]["standing"][0] == seen[0]["standing"][1], "moved by a single vote"
     assert seen[0]["lamps"][-1] == (0, False)
     assert (0b11111, True) in seen[0]["lamps"], "every lamp, not the pressed one"
     for one in seen:
