@@ -125,7 +125,8 @@ class Province:
         trust = ssl.create_default_context(cafile=self.authority.ca)
         if certificate is not None:
             trust.load_cert_chain(certificate.cert, certificate.key)
-        return httpx.Client(verify=trust, timeout=10, headers={"Authorization": f"Bearer {self.token}"})
+        once = httpx.Limits(max_keepalive_connections=0)  # a connection kept may be closed just as it is used again
+        return httpx.Client(verify=trust, timeout=10, limits=once, headers={"Authorization": f"Bearer {self.token}"})
 
     def _to_broker(self, name: str) -> BrokerConfig:
         return BrokerConfig(self.broker.host, self.broker.port, self.authority.issue(name))
