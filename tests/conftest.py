@@ -1,6 +1,7 @@
 """What tests share: one Mosquitto for the session, a broker of one's own to be hurt, and names nobody else uses."""
 
 import secrets
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,3 +42,11 @@ def new_broker(tmp_path: Path) -> Iterator[Callable[[], Broker]]:
 def site() -> SiteId:
     """A site that no other test uses, so that topics on the shared broker never meet."""
     return f"t{secrets.token_hex(6)}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """`ip netns add` leaves a mount behind, which nobody wants in a root that is thrown away after the tests."""
+    mounts = Path("/run/netns")
+    if not hasattr(session.config, "workerinput") and mounts.is_dir() and not any(mounts.iterdir()):
+        subprocess.run(["umount", mounts], check=False, capture_output=True)
