@@ -1,7 +1,6 @@
 """The real `commune agent` as a process: its end on SIGTERM, an outage through SIGKILL, a disk that is full."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -10,8 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import pytest
 
 from bus.entries import DiagnosisChanged, EntryData, OutageClosed, OutageOpened, WatchGap
 from bus.envelope import SigningKey
@@ -140,7 +137,6 @@ def test_an_outage_outlives_sigkill_under_its_name(tmp_path: Path) -> None:
     assert 3_590_000 <= closed.unwatched_ms <= 3_620_000
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_a_full_disk_is_told_and_watching_goes_on(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
