@@ -84,6 +84,7 @@ class Journal:
             },
             stamp=stamp,
             make_room=self._keeper.make_room,
+            grew=self._keeper.grew,
             damaged=damaged,
         )
         self._keeper.let_go, self._keeper.growing = self._scribe.let_go, self._scribe.growing

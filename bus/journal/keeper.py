@@ -68,9 +68,11 @@ class Keeper:
                 self._used[stream.klass] += sum(map(retention.size_of, stream.segments))
         return self._used[klass]
 
-    def changed(self) -> None:
-        """Something was written: sizes and heads are others now."""
-        self._used, self.due = None, True
+    def grew(self, klass: EntryClass, size: int) -> None:
+        """What is durable of a class takes `size` bytes more. Call with the lock held."""
+        self.due = True
+        if self._used is not None:
+            self._used[klass] += size
 
     def save(self) -> None:
         """Keep the notes. A disk that refuses is counted; it is tried again."""
@@ -173,5 +175,5 @@ class Keeper:
                         segment.gaps = union(segment.gaps, fresh)
             self.counters.damaged += count(fresh)
             stream.touched_ms, stream.told = 0, False
-            self.changed()
+            self._used, self.due = None, True
         _log.error("entries are damaged %s", fields(epoch=epoch, klass=klass, entries=list(fresh)))

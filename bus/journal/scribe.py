@@ -17,6 +17,7 @@ from bus.entries import JournalOpened
 from bus.errors import UnavailableError
 from bus.identifiers import new_epoch
 from bus.journal.frame import NO_CHAIN, link, pack, seed_of
+from bus.journal.retention import size_of
 from bus.journal.segment import Place
 from bus.journal.shelf import Shelf
 from bus.journal.stream import Stream
@@ -42,7 +43,10 @@ class Pending:
 
 
 class Scribe:
-    """See the module. `make_room(klass, size)` raises `UnavailableError` where the budget is full for good."""
+    """See the module. `make_room(klass, size)` raises `UnavailableError` where the budget is full for good.
+
+    `grew(klass, size)` hears, with the lock held, how much more disk the durable takes.
+    """
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class Scribe:
         segment_bytes: dict[EntryClass, int],
         stamp: Callable[[], Stamp],
         make_room: Callable[[EntryClass, int], None],
+        grew: Callable[[EntryClass, int], None],
         damaged: bool,
     ) -> None:
         self._shelf = shelf
@@ -59,6 +64,7 @@ class Scribe:
         self._segment_bytes = segment_bytes
         self._stamp = stamp
         self._make_room = make_room
+        self._grew = grew
         records = [stream for stream in shelf.streams if stream.klass == "record"]
         self._before = max(records, key=lambda stream: stream.ordinal, default=None)
         self._ordinal = max((stream.ordinal for stream in shelf.streams), default=0)
@@ -127,7 +133,9 @@ class Scribe:
             self._let_go(klass)
             raise
         with self._lock:
+            before = size_of(tail.segment) if stream.segments[-1:] == [tail.segment] else 0
             numbers = tail.commit()
+            self._grew(klass, size_of(tail.segment) - before)
             stream.head = stream.chained = tail.head
             stream.chain = tail.chain
             if stream.segments[-1:] != [tail.segment]:

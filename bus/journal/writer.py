@@ -141,7 +141,6 @@ class Writer:
         except UnavailableError as error:
             self._refuse(group, error)
             return
-        self._keeper.changed()
         self._keeper.counters.appended += len(keys)
         for pending, key in zip(group, keys[-len(group) :], strict=True):
             pending.future.set_result(key)
@@ -184,7 +183,6 @@ class Writer:
             self._keeper.counters.disk_errors += 1
             _log.error("samples of the last seconds were lost %s", fields(error=error))
             return
-        self._keeper.changed()
         self._announce(keys)
         self._scribe.turn_over()
 

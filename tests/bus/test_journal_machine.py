@@ -221,6 +221,14 @@ class JournalMachine(RuleBasedStateMachine):
         assert self.journal.healthy
 
     @invariant()
+    @precondition(lambda self: not self.model.may_be_damaged)
+    def knows_what_it_takes(self) -> None:
+        """What it counts as it writes is what its files take, but for their last blocks and the zeros ahead."""
+        files = [path.stat().st_size for path in (self.folder / "segments").iterdir()]
+        counted = self.journal.used_bytes("record") + self.journal.used_bytes("sample")
+        assert abs(counted - sum(files)) <= 2 * 4096 * len(files)
+
+    @invariant()
     def shows_receipts(self) -> None:
         for view in self.journal.epochs():
             for consumer in _CONSUMERS:
