@@ -8,14 +8,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from bus.clock import Quality, Stamp
 from bus.entries import EntryData, OfficerOnDuty, RatingFlagged, RatingPressed, RatingReason, read_data
 from bus.errors import UnavailableError, WrongInputError
-from bus.journal import Journal
+from bus.journal import Journal, Key
 from bus.logs import fields
 from bus.messages import Entry
 from kiosk.days import Days
@@ -23,6 +24,9 @@ from kiosk.ledger import PressLedger
 from kiosk.panel.session import Known
 from kiosk.settings import KioskSettings, is_open, local_time
 from kiosk.votes import Judged, Pressed, Recent, judge
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 log = logging.getLogger("kiosk.ballots")
 
@@ -53,7 +57,7 @@ class BallotBox:
         self._settings = settings
         self._ledger = PressLedger()
         self._recent: Recent = ()
-        self._writing: dict[str, asyncio.Future[None]] = {}
+        self._writing: dict[str, list[asyncio.Future[bool]]] = {}
         self._days = Days()
         self._unflagged: list[RatingFlagged] = []
         self._flagging = asyncio.Lock()
@@ -66,30 +70,27 @@ class BallotBox:
         """New, being written, or on disk."""
         return self._ledger.known(press)
 
-    async def put(self, ballot: Ballot) -> bool:
-        """Take a press; returns once it is on disk: True, or False where it had been offered before.
+    def put(self, ballot: Ballot) -> "asyncio.Future[bool]":
+        """Take a press; done once it is on disk: True, or False where it had been offered before.
 
-        `UnavailableError` where it could not be written: nothing was taken, and the source must offer it again.
+        `UnavailableError` where it could not be written: nothing was taken, and the source must offer it again. Whoever
+        waits may give up: the press goes on being written, and who offers it meanwhile waits for that.
         """
-        if (writing := self._writing.get(ballot.press)) is not None:
-            await asyncio.shield(writing)
-            return False
-        if self._ledger.known(ballot.press) is not Known.NEW:
-            return False
-        writing = asyncio.ensure_future(self._take(ballot))
-        self._writing[ballot.press] = writing
-        # Whoever waits may be cancelled: it goes on being written, and who offers it meanwhile waits for that.
-        writing.add_done_callback(lambda _: self._writing.pop(ballot.press))
-        await asyncio.shield(writing)
-        return True
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if (waiting := self._writing.get(ballot.press)) is not None:
+            waiting.append(answer)
+        elif self._ledger.known(ballot.press) is not Known.NEW:
+            answer.set_result(False)
+        else:
+            self._take(ballot, answer)
+        return answer
 
-    async def _take(self, ballot: Ballot) -> None:
+    def _take(self, ballot: Ballot, answer: "asyncio.Future[bool]") -> None:
         settings, stamp = self._settings(), self._stamp()
         pressed = Pressed(ballot.press, ballot.pressed_ms, ballot.level, settings.counter)
         # Nobody is out of hours on the word of a clock that nobody vouches for.
         open_now = stamp.quality is Quality.UNKNOWN or is_open(settings, local_time(stamp.wall_ms))
-        self._recent, judged = judge(self._recent, pressed, counter_open=open_now)
-        self._ledger.begin(ballot.press)
+        recent, judged = judge(self._recent, pressed, counter_open=open_now)
         record = RatingPressed(
             press=ballot.press,
             source=ballot.source,
@@ -103,15 +104,34 @@ class BallotBox:
             replaces=judged.replaces,
             flags=judged.flags,
         )
-        try:
-            await self._write(record, stamp)
-        except UnavailableError:
-            self._ledger.give_up(ballot.press)
-            self._forget(ballot.press, judged)
-            raise
-        self._ledger.keep(ballot.press)
-        self._suspect(judged)
-        self._flag_soon()
+        written = self._journal.append(record, at=stamp)
+        self._recent = recent
+        self._ledger.begin(ballot.press)
+        self._writing[ballot.press] = [answer]
+        # One hop from the journal's thread, no task: this is the way from the disk to the lamp.
+        loop, settle = asyncio.get_running_loop(), partial(self._settle, record, judged, stamp)
+        written.add_done_callback(lambda done: loop.call_soon_threadsafe(settle, done))
+
+    def _settle(self, record: RatingPressed, judged: Judged, stamp: Stamp, written: "Future[Key]") -> None:
+        """The press is on disk, or could not be written: whoever waits hears of it first."""
+        first, *others = self._writing.pop(record.press)
+        error = written.exception()
+        if error is None:
+            self._ledger.keep(record.press)
+        else:
+            self._ledger.give_up(record.press)
+            self._forget(record.press, judged)
+        for answer in (first, *others):
+            if answer.done():
+                continue  # given up
+            if error is None:
+                answer.set_result(answer is first)
+            else:
+                answer.set_exception(error)
+        if error is None:
+            self._days.take(record, stamp)
+            self._suspect(judged)
+            self._flag_soon()
 
     async def give_reason(self, press: str, reason: str) -> None:
         """Record why. `UnavailableError` where it could not be written: a reason may be lost, a vote may not."""

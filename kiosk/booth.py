@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from bus.clock import Quality
@@ -99,19 +100,36 @@ class Booth:
             self._conditions = replace(self._conditions, network_up=up)
             self.tick()
 
-    async def put(self, ballot: Ballot) -> bool:
-        """A press: True once on disk, False when known already; `UnavailableError` when it could not be written."""
+    def put(self, ballot: Ballot, *, on_disk: Callable[[], None] = lambda: None) -> "asyncio.Future[bool]":
+        """A press: True once on disk, False when known already; `UnavailableError` when it could not be written.
+
+        `on_disk` is called the moment it is there, before anything is drawn: the lamp waits for nothing but the disk.
+        """
         ballot = replace(ballot, language=self._flow.language)
-        try:
-            new = await self.box.put(ballot)
-        except UnavailableError as error:
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.box.put(ballot).add_done_callback(partial(self._boxed, ballot, on_disk, answer))
+        return answer
+
+    def _boxed(
+        self,
+        ballot: Ballot,
+        on_disk: Callable[[], None],
+        answer: "asyncio.Future[bool]",
+        boxed: "asyncio.Future[bool]",
+    ) -> None:
+        error = boxed.exception()
+        if error is None:
+            on_disk()
+        else:
             log.error("press not written %s", fields(error=error))
-            self._disk(ok=False)
-            raise
-        self._disk(ok=True)
-        if new and self.now_ms() - ballot.pressed_ms <= THANKED_WITHIN_MS:
+        if not answer.done():  # done: whoever asked has given up
+            if error is None:
+                answer.set_result(boxed.result())
+            else:
+                answer.set_exception(error)
+        self._disk(ok=error is None)
+        if error is None and boxed.result() and self.now_ms() - ballot.pressed_ms <= THANKED_WITHIN_MS:
             self._step(Voted(ballot.press, ballot.level, touch=ballot.source == "touch", levels=ballot.levels))
-        return new
 
     def reason(self, press: str, reason: str) -> None:
         """The citizen touched a reason for their press; another press has come meanwhile: too late."""

@@ -15,7 +15,6 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-from bus.errors import UnavailableError
 from bus.logs import fields
 from kiosk.ballots import Ballot
 from kiosk.booth import Booth
@@ -46,7 +45,7 @@ class Keypad:
         self._keys = keys
         self._booth = booth
         self._name = name
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Future[bool]] = set()
 
     async def run(self) -> None:
         """Serve the keypad until cancelled; one that is unplugged is opened again."""
@@ -108,12 +107,11 @@ class Keypad:
 
     def _press(self, press: str, level: int) -> None:
         ballot = Ballot(press, "keypad", level, len(self._keys), self._booth.now_ms())
-        task = asyncio.get_running_loop().create_task(self._put(ballot))
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
+        write = self._booth.put(ballot)
+        self._writes.add(write)
+        write.add_done_callback(self._written)
 
-    async def _put(self, ballot: Ballot) -> None:
-        try:
-            await self._booth.put(ballot)
-        except UnavailableError:
+    def _written(self, write: "asyncio.Future[bool]") -> None:
+        self._writes.discard(write)
+        if write.exception() is not None:
             self.refused_writes += 1

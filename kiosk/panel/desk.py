@@ -8,7 +8,6 @@ import asyncio
 import logging
 from typing import Final, assert_never
 
-from bus.errors import UnavailableError
 from bus.logs import fields
 from kiosk.ballots import Ballot
 from kiosk.booth import Booth
@@ -48,7 +47,7 @@ class PanelDesk:
         self._booth = booth
         self._panels = panels
         self._session = Session()
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Future[bool]] = set()
         self.port: Final = SerialPort(
             path, on_open=self._opened, on_close=lambda: self._take(Closed()), on_bytes=self._bytes, baud=baud
         )
@@ -104,9 +103,7 @@ class PanelDesk:
             case Send(message):
                 self.port.write(encode(message))
             case Record():
-                task = asyncio.get_running_loop().create_task(self._record(effect))
-                self._writes.add(task)
-                task.add_done_callback(self._writes.discard)
+                self._record(effect)
             case Present(panel, buttons):
                 log.info("panel present %s", fields(panel=panel, buttons=buttons, path=self.port.path))
                 self.present, self.panel, self.buttons = True, panel, buttons
@@ -118,14 +115,16 @@ class PanelDesk:
             case _:
                 assert_never(effect)
 
-    async def _record(self, press: Record) -> None:
+    def _record(self, press: Record) -> None:
         ballot = Ballot(press.press, "panel", press.button, press.buttons, press.pressed_ms)
-        try:
-            await self._booth.put(ballot)
-        except UnavailableError:
-            self.refused_writes += 1
-            return
-        self._take(Durable(press.press))
+        write = self._booth.put(ballot, on_disk=lambda: self._take(Durable(press.press)))
+        self._writes.add(write)
+        write.add_done_callback(self._written)
+
+    def _written(self, write: "asyncio.Future[bool]") -> None:
+        self._writes.discard(write)
+        if write.exception() is not None:
+            self.refused_writes += 1  # the panel repeats it
 
 
 class Panels:

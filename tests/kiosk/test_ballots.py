@@ -106,12 +106,12 @@ async def test_whoever_offers_a_press_that_is_being_written_waits_though_the_fir
         return held
 
     monkeypatch.setattr(bench.journal, "append", late)
-    first = asyncio.create_task(bench.booth.put(ballot(bench, 1)))
+    first = bench.booth.put(ballot(bench, 1))
     await reached.wait()
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
-    second = asyncio.create_task(bench.booth.put(ballot(bench, 1)))
+    second = bench.booth.put(ballot(bench, 1))
     for _ in range(20):
         await asyncio.sleep(0)
     assert not second.done()
@@ -166,8 +166,10 @@ async def test_what_cannot_be_written_was_never_taken(tmp_path: Path, monkeypatc
     bench = BoothBench(tmp_path)
     await bench.booth.put(ballot(bench, 1))
 
-    def refuse(*_: object, **__: object) -> None:
-        raise UnavailableError("no room")
+    def refuse(*_: object, **__: object) -> "Future[Any]":
+        refused: Future[Any] = Future()
+        refused.set_exception(UnavailableError("no room"))
+        return refused
 
     with monkeypatch.context() as patched:
         patched.setattr(bench.journal, "append", refuse)
