@@ -25,9 +25,8 @@ from typing import Final, Self
 import msgspec
 
 from benchmarks.report import Bound, Row
-from bus.config import BrokerConfig, ClockConfig, DeviceConfig
+from bus.config import BrokerConfig, DeviceConfig
 from bus.envelope import SigningKey
-from bus.timekeeper import Simulation
 from bus.unix_sockets import connect_to
 from kiosk.config import KioskConfig, KioskFile, PanelConfig, ScreenConfig
 from kiosk.panel.frames import Ack, FrameReader, Hello, Press, Who, decode_to_panel, encode
@@ -139,11 +138,9 @@ def _weight() -> Row:
 def _kiosk(folder: Path, line: str, *, screen: bool, tty: str = "") -> Iterator["subprocess.Popen[bytes]"]:
     SigningKey.generate().save(folder / "kiosk.pem")
     SigningKey.generate().save_public(folder / "hub.pub")
-    (folder / "clock.json").write_bytes(msgspec.json.encode(Simulation()))
     config = KioskFile(
         device=DeviceConfig("s0001", "s0001-kiosk-1", str(folder / "kiosk.pem"), [str(folder / "hub.pub")]),
         broker=BrokerConfig("127.0.0.1", 9),
-        clock=ClockConfig(simulated=str(folder / "clock.json")),
         kiosk=KioskConfig(str(folder / "state")),
         panel=[PanelConfig(line)],
         screen=ScreenConfig(enabled=screen, tty=tty),

@@ -19,6 +19,7 @@ from bus.files import replace_file
 _TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronised
 _STA_UNSYNC: Final = 0x0040
 _STA_NANO: Final = 0x2000
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 # The floor is a guard against years, not seconds: rarely written, to spare the card.
 _FLOOR_EVERY_MS: Final = 600_000
 
@@ -45,8 +46,7 @@ class Simulation(msgspec.Struct, forbid_unknown_fields=True):
 def kernel_error_ms() -> float | None:
     """The kernel's bound on its clock's error, in milliseconds; None while it is not synchronised."""
     timex = _Timex(modes=0)
-    libc = ctypes.CDLL(None, use_errno=True)
-    state = libc.adjtimex(ctypes.byref(timex))
+    state = _LIBC.adjtimex(ctypes.byref(timex))
     if state < 0 or state == _TIME_ERROR or timex.status & _STA_UNSYNC:
         return None
     # maxerror grows by 500 ppm between corrections whatever the daemon knows; esterror is the daemon's own word.
@@ -56,7 +56,7 @@ def kernel_error_ms() -> float | None:
 def kernel_offset_ms() -> float | None:
     """What the kernel still has to slew its clock by, in milliseconds; None while it is not synchronised."""
     timex = _Timex(modes=0)
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
+    state = _LIBC.adjtimex(ctypes.byref(timex))
     if state < 0 or state == _TIME_ERROR or timex.status & _STA_UNSYNC:
         return None
     return float(timex.offset) / (1e6 if timex.status & _STA_NANO else 1e3)

@@ -12,6 +12,7 @@ Misuse is flagged and never deleted; reports give raw and filtered counts. The r
 A rule that is met flags all of the presses that met it, the earlier ones by a record of their own.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -56,63 +57,70 @@ Recent = tuple[Pressed, ...]
 
 def judge(recent: Recent, press: Pressed, *, counter_open: bool) -> tuple[Recent, Judged]:
     """Take one new press; `recent` is in order of pressing. Returns what to remember and what to record."""
-    kept = [
-        earlier
-        for earlier in recent
-        if press.pressed_ms - earlier.pressed_ms <= BURST_MS + REPLACE_MS and earlier.counter == press.counter
-    ]
-    others = tuple(earlier for earlier in recent if earlier.counter != press.counter)
-    before = [earlier for earlier in kept if earlier.pressed_ms <= press.pressed_ms]
-    after = [later for later in kept if later.pressed_ms > press.pressed_ms]
+    others, line = _of_one_counter(recent, press)
+    at = len(line)
+    while at and line[at - 1].pressed_ms > press.pressed_ms:
+        at -= 1
 
     flags = set() if counter_open else {OUT_OF_HOURS}
     replaces = ""
-    if after and after[0].pressed_ms - press.pressed_ms <= REPLACE_MS:
+    if at < len(line) and line[at].pressed_ms - press.pressed_ms <= REPLACE_MS:
         flags.add(SUPERSEDED)
         press = replace(press, replaced=True)
-    elif before and press.pressed_ms - before[-1].pressed_ms <= REPLACE_MS:
-        replaces = before[-1].press
-        before[-1] = replace(before[-1], replaced=True)
-    line = [*before, press, *after]
+    elif at and press.pressed_ms - line[at - 1].pressed_ms <= REPLACE_MS:
+        replaces = line[at - 1].press
+        line[at - 1] = replace(line[at - 1], replaced=True)
+    line.insert(at, press)
 
     earlier_flags: dict[str, list[str]] = {}
-    for flag, guilty in _misuse(line, press).items():
+    for flag, guilty in _misuse(line, at).items():
         flags.add(flag)
-        newly = [other.press for other in guilty if other.press != press.press and flag not in other.flags]
+        newly = [other for other in guilty if flag not in line[other].flags and other != at]
         if newly:
-            earlier_flags[flag] = newly
-        names = {other.press for other in guilty}
-        line = [replace(one, flags=one.flags | {flag}) if one.press in names else one for one in line]
-    line = [replace(one, flags=one.flags | flags) if one.press == press.press else one for one in line]
+            earlier_flags[flag] = [line[other].press for other in newly]
+        for other in newly:
+            line[other] = replace(line[other], flags=line[other].flags | {flag})
+    line[at] = replace(press, flags=frozenset(flags))
     remembered = (*others, *line)[-_REMEMBERED:]
     return remembered, Judged(replaces, sorted(flags), earlier_flags)
 
 
-def _misuse(line: list[Pressed], press: Pressed) -> dict[str, list[Pressed]]:
-    """Each rule that `press` completes or continues, with all the presses that meet it."""
-    found: dict[str, list[Pressed]] = {}
-    near = [one for one in line if abs(one.pressed_ms - press.pressed_ms) <= REPLACE_MS]
-    if len({one.level for one in near}) >= MASHED_BUTTONS:
+def _of_one_counter(recent: Recent, press: Pressed) -> tuple[list[Pressed], list[Pressed]]:
+    """The presses of other counters, and those of this one that the rules may still look back at."""
+    others = [one for one in recent if one.counter != press.counter]
+    line = [one for one in recent if one.counter == press.counter] if others else list(recent)
+    old = 0
+    while old < len(line) and press.pressed_ms - line[old].pressed_ms > BURST_MS + REPLACE_MS:
+        old += 1
+    return others, line[old:]
+
+
+def _misuse(line: list[Pressed], at: int) -> dict[str, range | list[int]]:
+    """Each rule that the press `at` completes or continues, with the places of all the presses that meet it."""
+    found: dict[str, range | list[int]] = {}
+    press = line[at]
+    near = _around(line, at, lambda one, _: abs(one.pressed_ms - press.pressed_ms) <= REPLACE_MS)
+    if len({line[place].level for place in near}) >= MASHED_BUTTONS:
         found[MASHING] = near
-    run = _run_of_one_button(line, press)
+    # An unbroken run of presses of one button, each within 5 s of the one before.
+    run = _around(
+        line, at, lambda one, next_: one.level == press.level and abs(one.pressed_ms - next_.pressed_ms) <= REPLACE_MS
+    )
     if len(run) >= STUCK_PRESSES:
         found[STUCK] = run
-    standing = [one for one in line if not one.replaced and 0 <= press.pressed_ms - one.pressed_ms <= BURST_MS]
-    if len(standing) >= BURST_VOTES and not press.replaced:
-        found[BURST] = standing
+    if not press.replaced:
+        since_ms = press.pressed_ms - BURST_MS
+        standing = [place for place in range(at + 1) if not line[place].replaced and line[place].pressed_ms >= since_ms]
+        if len(standing) >= BURST_VOTES:
+            found[BURST] = standing
     return found
 
 
-def _run_of_one_button(line: list[Pressed], press: Pressed) -> list[Pressed]:
-    """The unbroken run of presses of one button, each within 5 s of the one before, that holds `press`."""
-    at = line.index(press)
+def _around(line: list[Pressed], at: int, belongs: Callable[[Pressed, Pressed], bool]) -> range:
+    """The unbroken places round `at` whose press belongs, given it and its neighbour on the side of `at`."""
     first = last = at
-    while first > 0 and _continues(line[first - 1], line[first]):
+    while first > 0 and belongs(line[first - 1], line[first]):
         first -= 1
-    while last + 1 < len(line) and _continues(line[last], line[last + 1]):
+    while last + 1 < len(line) and belongs(line[last + 1], line[last]):
         last += 1
-    return line[first : last + 1]
-
-
-def _continues(earlier: Pressed, later: Pressed) -> bool:
-    return earlier.level == later.level and later.pressed_ms - earlier.pressed_ms <= REPLACE_MS
+    return range(first, last + 1)
