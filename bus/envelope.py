@@ -12,21 +12,16 @@ are never serialised again. A key id only says which key to try; it proves nothi
 import base64
 import binascii
 import hashlib
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey as Ed25519Key
+from nacl.signing import VerifyKey
 
 from bus.errors import CorruptError, UntrustedError, WrongInputError
 from bus.files import replace_file
@@ -36,6 +31,10 @@ KeyId = str
 COMPRESS_ABOVE: Final = 1024  # bytes; below it zlib saves nothing worth a Pi's time
 BODY_LIMIT: Final = 4 * 1024 * 1024  # bytes once decompressed: a bomb stops here
 _ZLIB: Final = "+zlib"
+# RFC 8410, section 7: what stands before the 32 bytes of every Ed25519 private key.
+_PKCS8: Final = bytes.fromhex("302e020100300506032b657004220420")
+_SEED_BYTES: Final = 32
+_PEM: Final = re.compile(rb"\s*-----BEGIN PRIVATE KEY-----\s([A-Za-z0-9+/=\s]+)-----END PRIVATE KEY-----\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +49,32 @@ class Sealed:
 class SigningKey:
     """A part's own private key."""
 
-    def __init__(self, private: Ed25519PrivateKey) -> None:
-        self._private = private
-        self.public_bytes: Final = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    def __init__(self, seed: bytes) -> None:
+        self._private = Ed25519Key(seed)
+        self.public_bytes: Final = bytes(self._private.verify_key)
         self.key_id: Final = key_id(self.public_bytes)
 
     @classmethod
     def generate(cls) -> "SigningKey":
         """A new random key."""
-        return cls(Ed25519PrivateKey.generate())
+        return cls(bytes(Ed25519Key.generate()))
 
     @classmethod
     def load(cls, path: Path) -> "SigningKey":
         """Read a PKCS#8 PEM file; `WrongInputError` where it holds no Ed25519 key."""
         try:
-            private = load_pem_private_key(path.read_bytes(), password=None)
-        except (OSError, ValueError, TypeError) as error:
+            pem = _PEM.fullmatch(path.read_bytes())
+            der = base64.b64decode(b"".join(pem[1].split()), validate=True) if pem is not None else b""
+        except (OSError, ValueError) as error:
             raise WrongInputError(f"cannot read the signing key {path}: {error}") from error
-        if not isinstance(private, Ed25519PrivateKey):
-            raise WrongInputError(f"{path} holds no Ed25519 key")
-        return cls(private)
+        if len(der) != len(_PKCS8) + _SEED_BYTES or not der.startswith(_PKCS8):
+            raise WrongInputError(f"{path} holds no Ed25519 key in PEM, PKCS#8, without password")
+        return cls(der[len(_PKCS8) :])
 
     def save(self, path: Path) -> None:
         """Write the PKCS#8 PEM file, readable by its owner alone."""
-        pem = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        replace_file(path, pem, mode=0o600)
+        encoded = base64.b64encode(_PKCS8 + bytes(self._private))
+        replace_file(path, b"-----BEGIN PRIVATE KEY-----\n%s\n-----END PRIVATE KEY-----\n" % encoded, mode=0o600)
 
     def save_public(self, path: Path) -> None:
         """Write the public half for those who are to believe this key: 64 hex digits, as in the hub's roster."""
@@ -82,7 +82,7 @@ class SigningKey:
 
     def sign(self, content_type: str, body: bytes) -> str:
         """One signature over (content type, body), as it stands in the user property."""
-        signature = self._private.sign(pae(content_type, body))
+        signature = self._private.sign(pae(content_type, body)).signature
         return f"{self.key_id}:{base64.b64encode(signature).decode()}"
 
 
@@ -158,7 +158,7 @@ def _holds(public_bytes: bytes | None, signature: bytes, message: bytes) -> bool
     if public_bytes is None:
         return False
     try:
-        Ed25519PublicKey.from_public_bytes(public_bytes).verify(signature, message)
-    except (InvalidSignature, ValueError):
+        VerifyKey(public_bytes).verify(message, signature)
+    except (BadSignatureError, ValueError):
         return False
     return True

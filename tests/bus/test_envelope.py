@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -107,10 +115,41 @@ def test_keys_are_files(tmp_path: Path) -> None:
     assert key_id(KEY.public_bytes) == KEY.key_id
 
 
+def test_key_files_and_signatures_are_those_of_other_programs(tmp_path: Path) -> None:
+    """Held against a second library of Ed25519 and PKCS#8, both ways."""
+    KEY.save(tmp_path / "ours.pem")
+    theirs = load_pem_private_key((tmp_path / "ours.pem").read_bytes(), password=None)
+    assert isinstance(theirs, Ed25519PrivateKey)
+    signature = base64.b64decode(KEY.sign(TYPE, b"x").partition(":")[2])
+    assert signature == theirs.sign(pae(TYPE, b"x"))
+    theirs.public_key().verify(signature, pae(TYPE, b"x"))
+
+    theirs = Ed25519PrivateKey.generate()
+    pem = theirs.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "theirs.pem").write_bytes(b"\n" + pem.replace(b"\n", b"\r\n"))
+    key = SigningKey.load(tmp_path / "theirs.pem")
+    assert key.public_bytes == theirs.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    sealed = Sealed(b"x", TYPE, (f"{key.key_id}:{base64.b64encode(theirs.sign(pae(TYPE, b'x'))).decode()}",))
+    assert verify(sealed, {key.key_id: key.public_bytes}) == {key.key_id}
+
+
+def test_a_key_whose_signatures_anybody_can_make_is_not_believed() -> None:
+    """The neutral point as public key: R = it, S = 0 would hold for every message."""
+    neutral = bytes([1]) + bytes(31)
+    forged = f"{key_id(neutral)}:{base64.b64encode(neutral + bytes(32)).decode()}"
+    with pytest.raises(UntrustedError):
+        verify(Sealed(b"x", TYPE, (forged,)), {key_id(neutral): neutral})
+
+
 def test_a_file_that_is_no_key_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "key"
     curve = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    for content in (b"", b"\xff", b"abcd", b"00" * 31, curve):
+    locked = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
+    )
+    KEY.save(path)
+    cut = path.read_bytes().replace(b"MC4CAQ", b"MC4C")
+    for content in (b"", b"\xff", b"abcd", b"00" * 31, curve, locked, cut):
         path.write_bytes(content)
         with pytest.raises(WrongInputError):
             SigningKey.load(path)
