@@ -31,7 +31,7 @@ from bus.messages import Entry
 
 _QUEUED = 100_000
 _CALLERS = 16
-_ROUNDS = 10
+_ROUNDS = 20
 
 
 class _Answer(Protocol):
@@ -78,17 +78,30 @@ def _rates(folder: Path, scale: float) -> list[Row]:
     rounds: dict[str, list[float]] = defaultdict(list)
     with _journal(folder / "empty") as empty, _journal(folder / "full") as full, connection(folder / "db") as database:
         _queue(full, _QUEUED)
-        # Turn about, so that a slow moment of the machine meets all of them.
-        for _ in range(_ROUNDS):
-            rounds["one"].append(_one_caller(_appender(empty), count // _ROUNDS))
-            rounds["sql bare"].append(_insert(database, count // _ROUNDS))
-            rounds["one full"].append(_one_caller(_appender(full), count // _ROUNDS))
-            rounds["many"].append(_many_callers(_appender(empty), burst // _ROUNDS))
-            rounds["many full"].append(_many_callers(_appender(full), burst // _ROUNDS))
+        each, each_burst = count // _ROUNDS, burst // _ROUNDS
+
+        def by_group(measure: Callable[[Append, int], float], many: int) -> float:
             store = SqliteStore(database)
-            rounds["sql one"].append(_one_caller(_inserter(store), count // _ROUNDS))
-            rounds["sql many"].append(_many_callers(_inserter(store), burst // _ROUNDS))
-            store.close()
+            try:
+                return measure(_inserter(store), many)
+            finally:
+                store.close()
+
+        turns: list[tuple[str, Callable[[], float]]] = [
+            ("one", lambda: _one_caller(_appender(empty), each)),
+            ("one full", lambda: _one_caller(_appender(full), each)),
+            ("sql bare", lambda: _insert(database, each)),
+            ("sql one", lambda: by_group(_one_caller, each)),
+            ("many", lambda: _many_callers(_appender(empty), each_burst)),
+            ("many full", lambda: _many_callers(_appender(full), each_burst)),
+            ("sql many", lambda: by_group(_many_callers, each_burst)),
+        ]
+        # Turn about, so that a slow moment of the machine meets all of them; shuffled, since what ran before tells.
+        chance = random.Random(1)
+        for _ in range(_ROUNDS):
+            chance.shuffle(turns)
+            for name, measure in turns:
+                rounds[name].append(measure())
     rate = {name: statistics.median(values) for name, values in rounds.items()}
     as_empty = (Bound("ratio", at_least=0.9),)
     one, many = "accepted durably, one caller waiting for each", f"accepted durably, {_CALLERS} callers at once"
