@@ -2,9 +2,11 @@
 
 A real `commune kiosk` on a real pty, alone on its disk, its broker out of reach (as when the network is down). The
 bench is the panel: it writes a `$CEBTN` frame and waits for the `$CEACK` that may be sent only once the press is on
-disk. The peer answers on a pty of its own and does the least that is durable: it reads the frame, writes the same
-number of bytes as the journal's entry takes, fdatasync, and answers. Both run turn about, on the same file system.
-The second peer is the write and fdatasync alone, without any line.
+disk. The peers (`_floor`) answer on ptys of their own, on the same file system, and do nothing but commit: one by a
+bare write and fdatasync of as many bytes as the journal's entry takes, one by a row in SQLite. All run turn about, each
+after the same pause: a press comes to a machine at rest.
+
+Once more with each sync made as slow as a card's (`_card`): there the disk's share is what it is in the field.
 """
 
 import contextlib
@@ -17,23 +19,25 @@ import sys
 import tempfile
 import time
 import tty
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Self
 
 import msgspec
 
 from benchmarks.report import Bound, Row
-from bus.config import BrokerConfig, DeviceConfig
+from bus.config import BrokerConfig, ClockConfig, DeviceConfig
 from bus.envelope import SigningKey
+from bus.timekeeper import Simulation
 from bus.unix_sockets import connect_to
 from kiosk.config import KioskConfig, KioskFile, PanelConfig, ScreenConfig
 from kiosk.panel.frames import Ack, FrameReader, Hello, Press, Who, decode_to_panel, encode
 from kiosk.settings import KioskSettings
 from provisioning.toml import write_config
 
-_PRESSES: Final = 1_000
+_PRESSES: Final = 600
 _PRESSES_A_PICTURE: Final = 5
 # Eight hours of an office with a press each five seconds, far more than any counter sees.
 _DAY_PRESSES: Final = 5_760
@@ -41,87 +45,135 @@ _WARM_PRESSES: Final = 600
 _ENTRY_BYTES: Final = 420
 _MB: Final = 1_000_000
 _LIMIT_S: Final = 10.0
+_PAUSE_S: Final = 0.02
+_CARD_MS: Final = 10  # what a good SD card takes for a small sync
 
 
 def run(scale: float) -> list[Row]:
     """Latency with nothing else to do, then a day's presses in one go, weighed before and after."""
-    count, day = max(100, int(_PRESSES * scale)), max(600, int(_DAY_PRESSES * scale))
+    count, day = max(20, int(_PRESSES * scale)), max(600, int(_DAY_PRESSES * scale))
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         panel = stack.enter_context(_Panel())
-        kiosk = stack.enter_context(_kiosk(folder, panel.line, screen=False))
+        stack.enter_context(_kiosk(folder, panel.line))
         panel.say_hello()
         picture = stack.enter_context(_Screen(folder / "state" / "screen.sock"))
-        floor = stack.enter_context(_Floor(folder / "floor"))
-        bare = stack.enter_context(_Bare(folder / "bare"))
-        times = _in_turn(panel, picture, floor, bare, count)
-        growth = _growth(kiosk.pid, panel, picture, day)
-    return [*_latency(times), *growth, _weight()]
+        times = _in_turn(panel, picture, folder, count)
+    return [*_latency(times), *_on_a_card(max(10, count // 3)), _growth(day), _weight()]
 
 
 @dataclass(slots=True)
 class _Times:
-    acknowledged: list[float]
-    pictured: list[float]
-    floor: list[float]
-    bare: list[float]
+    acknowledged: list[float] = field(default_factory=list)
+    pictured: list[float] = field(default_factory=list)
+    fdatasync: list[float] = field(default_factory=list)
+    sqlite: list[float] = field(default_factory=list)
+
+
+_FDATASYNC: Final = "pty and bare write + fdatasync"
+_SQLITE: Final = "pty and bare commit, SQLite WAL FULL"
+_LIMITS: Final = (Bound("value", at_most=50), Bound("ratio", at_most=1.5))
+_PLAIN: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def _latency(times: _Times) -> list[Row]:
-    line, bare = "pty and bare write + fdatasync", "bare write + fdatasync"
     acknowledged, pictured = _quantile(times.acknowledged, 0.99), _quantile(times.pictured, 0.99)
-    bounds = (Bound("value", at_most=50), Bound("ratio", at_most=1.5))
     return [
-        Row("press to acknowledgement, p50", _half(times.acknowledged), "ms", line, _half(times.floor)),
-        Row("press to acknowledgement, p99", acknowledged, "ms", line, _quantile(times.floor, 0.99), bounds),
-        Row("press to acknowledgement, p99", acknowledged, "ms", bare, _quantile(times.bare, 0.99)),
+        Row("press to acknowledgement, p50", _half(times.acknowledged), "ms", _FDATASYNC, _half(times.fdatasync)),
+        Row("press to acknowledgement, p50", _half(times.acknowledged), "ms", _SQLITE, _half(times.sqlite)),
+        Row("press to acknowledgement, p99", acknowledged, "ms", _FDATASYNC, _quantile(times.fdatasync, 0.99), _LIMITS),
+        Row("press to acknowledgement, p99", acknowledged, "ms", _SQLITE, _quantile(times.sqlite, 0.99)),
         Row("press to picture, p50", _half(times.pictured), "ms"),
         Row("press to picture, p99", pictured, "ms", bounds=(Bound("value", at_most=100),)),
     ]
 
 
-def _in_turn(panel: "_Panel", picture: "_Screen", floor: "_Floor", bare: "_Bare", count: int) -> _Times:
-    times = _Times([], [], [], [])
-    for number in range(count):
-        # The thanks are a new picture only after an idle one, which takes its second to come back.
-        new_picture = number % _PRESSES_A_PICTURE == 0
-        if new_picture:
-            picture.until_idle()
-        begun = time.perf_counter()
-        panel.press(number % 5 + 1)
-        times.acknowledged.append((panel.acknowledged() - begun) * 1000)
-        if new_picture:
-            times.pictured.append((picture.thanked() - begun) * 1000)
-        picture.drain()
-        times.floor.append(floor.press() * 1000)
-        times.bare.append(bare.write() * 1000)
+def _on_a_card(count: int) -> list[Row]:
+    """The same on a disk as slow as a card: every sync of kiosk and peers takes that much longer."""
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        slow = _slow_syncs(folder)
+        panel = stack.enter_context(_Panel())
+        stack.enter_context(_kiosk(folder, panel.line, environment=slow))
+        panel.say_hello()
+        picture = stack.enter_context(_Screen(folder / "state" / "screen.sock"))
+        times = _in_turn(panel, picture, folder, count, environment=slow)
+    measure = f"the same, syncs {_CARD_MS} ms slower, p99"
+    acknowledged = _quantile(times.acknowledged, 0.99)
+    return [
+        Row(measure, acknowledged, "ms", _FDATASYNC, _quantile(times.fdatasync, 0.99), _LIMITS),
+        Row(measure, acknowledged, "ms", _SQLITE, _quantile(times.sqlite, 0.99)),
+    ]
+
+
+def _slow_syncs(folder: Path) -> dict[str, str]:
+    """The environment in which fsync and fdatasync take `_CARD_MS` longer."""
+    library = folder / "card.so"
+    source = Path(__file__).with_name("_card.c")
+    command = ["cc", "-shared", "-fPIC", f"-DDELAY_MS={_CARD_MS}", "-o", str(library), str(source), "-ldl"]
+    subprocess.run(command, check=True)
+    return {"LD_PRELOAD": str(library)}
+
+
+def _in_turn(
+    panel: "_Panel", picture: "_Screen", folder: Path, count: int, *, environment: Mapping[str, str] = _PLAIN
+) -> _Times:
+    times = _Times()
+    with (
+        _Floor(folder / "floor", "fdatasync", environment) as fdatasync,
+        _Floor(folder / "floor.db", "sqlite", environment) as sqlite,
+    ):
+        panel.press(1)  # the first record of a journal opens its file
+        panel.acknowledged()
+        for number in range(count):
+            # The thanks are a new picture only after an idle one, which takes its second to come back.
+            new_picture = number % _PRESSES_A_PICTURE == 0
+            if new_picture:
+                picture.until_idle()
+            time.sleep(_PAUSE_S)
+            begun = time.perf_counter()
+            panel.press(number % 5 + 1)
+            times.acknowledged.append((panel.acknowledged() - begun) * 1000)
+            if new_picture:
+                times.pictured.append((picture.thanked() - begun) * 1000)
+            picture.drain()
+            for floor, took in ((fdatasync, times.fdatasync), (sqlite, times.sqlite)):
+                time.sleep(_PAUSE_S)
+                took.append(floor.press() * 1000)
     return times
 
 
-def _growth(pid: int, panel: "_Panel", picture: "_Screen", presses: int) -> list[Row]:
+def _growth(presses: int) -> Row:
     """Presses one after the other, each button in turn: flags, replaced votes and pictures are all in it.
 
-    Of its own pages alone: the share in others' pages moves as other processes come and go.
+    Of its own pages alone: the share in others' pages moves as other processes come and go. Its time is known, as that
+    of nearly every kiosk is: while it is not, presses wait in memory for their day (`kiosk.days`, 10,000 at most).
     """
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        panel = stack.enter_context(_Panel())
+        kiosk = stack.enter_context(_kiosk(folder, panel.line, known_time=True))
+        panel.say_hello()
+        picture = stack.enter_context(_Screen(folder / "state" / "screen.sock"))
 
-    def press(count: int) -> None:
-        for number in range(count):
-            panel.press(number % 5 + 1)
-            panel.acknowledged()
-            picture.drain()
+        def press(count: int) -> None:
+            for number in range(count):
+                panel.press(number % 5 + 1)
+                panel.acknowledged()
+                picture.drain()
 
-    press(_WARM_PRESSES)
-    before = _memory(pid, "Anonymous")
-    press(presses)
-    grown = (_memory(pid, "Anonymous") - before) / _MB
-    return [Row(f"growth over {presses:,} presses (8 hours)", grown, "MB", bounds=(Bound("value", at_most=1),))]
+        press(_WARM_PRESSES)
+        before = _memory(kiosk.pid, "Anonymous")
+        press(presses)
+        grown = (_memory(kiosk.pid, "Anonymous") - before) / _MB
+    return Row(f"growth over {presses:,} presses (8 hours)", grown, "MB", bounds=(Bound("value", at_most=1),))
 
 
 def _weight() -> Row:
     """Kiosk and screen, the screen on a console of its own."""
     with tempfile.TemporaryDirectory() as name, _Panel() as panel, _Console() as console:
         folder = Path(name)
-        with _kiosk(folder, panel.line, screen=True, tty=console.line) as kiosk:
+        with _kiosk(folder, panel.line, tty=console.line) as kiosk:
             panel.say_hello()
             panel.press(1)
             panel.acknowledged()
@@ -135,20 +187,32 @@ def _weight() -> Row:
 
 
 @contextlib.contextmanager
-def _kiosk(folder: Path, line: str, *, screen: bool, tty: str = "") -> Iterator["subprocess.Popen[bytes]"]:
+def _kiosk(
+    folder: Path,
+    line: str,
+    *,
+    tty: str = "",
+    known_time: bool = False,
+    environment: Mapping[str, str] = _PLAIN,
+) -> Iterator["subprocess.Popen[bytes]"]:
     SigningKey.generate().save(folder / "kiosk.pem")
     SigningKey.generate().save_public(folder / "hub.pub")
+    (folder / "clock.json").write_bytes(msgspec.json.encode(Simulation()))
     config = KioskFile(
         device=DeviceConfig("s0001", "s0001-kiosk-1", str(folder / "kiosk.pem"), [str(folder / "hub.pub")]),
         broker=BrokerConfig("127.0.0.1", 9),
+        clock=ClockConfig(simulated=str(folder / "clock.json") if known_time else ""),
         kiosk=KioskConfig(str(folder / "state")),
         panel=[PanelConfig(line)],
-        screen=ScreenConfig(enabled=screen, tty=tty),
+        screen=ScreenConfig(enabled=bool(tty), tty=tty),
         settings=KioskSettings(hours=[], thanks_s=1.0),
     )
     write_config(folder / "kiosk.toml", config)
     argv = [sys.executable, "-m", "kiosk", "--config", str(folder / "kiosk.toml")]
-    with (folder / "kiosk.log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as process:
+    with (
+        (folder / "kiosk.log").open("wb") as log,
+        subprocess.Popen(argv, stdout=log, stderr=log, env=os.environ | environment) as process,
+    ):
         try:
             yield process
         finally:
@@ -273,13 +337,13 @@ class _Screen:
 class _Floor(_Pty):
     """The least that is durable behind a line, in a process of its own."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, store: str, environment: Mapping[str, str]) -> None:
+        self._path, self._store, self._environment = path, store, environment
 
     def __enter__(self) -> Self:
         super().__enter__()
-        argv = [sys.executable, "-m", "benchmarks._floor", self.line, str(self._path), str(_ENTRY_BYTES)]
-        self._process = subprocess.Popen(argv)
+        argv = [sys.executable, "-m", "benchmarks._floor", self.line, str(self._path), str(_ENTRY_BYTES), self._store]
+        self._process = subprocess.Popen(argv, env=os.environ | self._environment)
         if self.read(_LIMIT_S) != b"\n":
             raise RuntimeError("the floor does not answer")
         return self
@@ -293,26 +357,6 @@ class _Floor(_Pty):
         begun = time.perf_counter()
         os.write(self.master, encode(Press("0000000A", 1, 1, 0)))
         self.read(_LIMIT_S)
-        return time.perf_counter() - begun
-
-
-class _Bare:
-    """A write and an fdatasync."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> Self:
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._file)
-
-    def write(self) -> float:
-        begun = time.perf_counter()
-        os.write(self._file, bytes(_ENTRY_BYTES))
-        os.fdatasync(self._file)
         return time.perf_counter() - begun
 
 
