@@ -54,6 +54,7 @@ class Recorder:
         self._retry_s = retry_s
         self._limit = limit
         self._waiting: deque[_Waiting] = deque()
+        self._under_way: Future[Any] | None = None
         self._rung = asyncio.Event()
         self.healthy = True
         self.recorded = 0
@@ -80,7 +81,7 @@ class Recorder:
         self._store.append(block).add_done_callback(self._sampled)
 
     async def run(self) -> None:
-        """Write until cancelled."""
+        """Write until cancelled; may be run again."""
         while True:
             await self._rung.wait()
             if not self._waiting:
@@ -95,13 +96,18 @@ class Recorder:
 
     async def _write_first(self) -> None:
         first = self._waiting[0]
+        if self._under_way is None:
+            self._under_way = self._store.append(first.data, at=first.at)
         try:
-            await asyncio.wrap_future(self._store.append(first.data, at=first.at))
+            # Whoever cancels `run` does not take back what the journal has taken: the next `run` waits for it.
+            await asyncio.shield(asyncio.wrap_future(self._under_way))
         except UnavailableError as error:
+            self._under_way = None
             self.refused += 1
             self._set_health(healthy=False, why=str(error))
             await asyncio.sleep(self._retry_s)
             return
+        self._under_way = None
         self.recorded += 1
         if self._waiting and self._waiting[0] is first:
             self._waiting.popleft()

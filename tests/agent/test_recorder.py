@@ -70,6 +70,33 @@ async def test_a_full_disk_is_told_once_and_nothing_is_lost_when_there_is_room_a
     task.cancel()
 
 
+async def test_what_was_under_way_when_the_writing_was_cancelled_is_not_written_again() -> None:
+    """As at the end of the process: `run` is cancelled, and run again to drain."""
+
+    class Slow(Disk):
+        def append(self, data: EntryData, *, at: Stamp | None = None) -> "Future[Any]":
+            self.kept.append(data)
+            self.under_way: Future[Any] = Future()
+            self.under_way.set_running_or_notify_cancel()  # the journal's thread has taken it
+            return self.under_way
+
+    disk = Slow()
+    one = recorder(disk)
+    task = asyncio.create_task(one.run())
+    durable = one.put(EventNoted("a"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    again = asyncio.create_task(one.run())
+    asyncio.get_running_loop().call_later(0.01, lambda: disk.under_way.set_result(None))
+    await durable
+    assert disk.kept == [EventNoted("a")]
+    assert (one.recorded, one.waiting) == (1, 0)
+    again.cancel()
+
+
 async def test_what_waits_is_bounded_and_minutes_go_first() -> None:
     disk = Disk()
     disk.full = True
