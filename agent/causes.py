@@ -33,6 +33,7 @@ class Cause(StrEnum):
     HOST_DOWN = "lan-host-down"
     SPEED_FELL = "speed-fell"
     LIGHT_LOW = "light-low"
+    LIGHT_FALLING = "light-falling"
     RECORDING_BROKEN = "recording-broken"
     CERTIFICATE_ENDING = "certificate-ending"
     NO_DATA = "no-data"

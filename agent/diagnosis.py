@@ -13,6 +13,7 @@ from agent.causes import Cause
 from agent.ladder import NS_PER_S, Kind, State, View
 
 FLAPS: Final = 3
+WITHIN_DAYS: Final = (2, 7, 14, 30)
 _NEAR_SHARE: Final = 0.3
 LIVING_NS: Final = 30 * NS_PER_S  # what flapped and has been down for so long since is plainly down
 
@@ -55,8 +56,9 @@ class PowerView:
 class Board:
     """All that is seen now. `routers` maps the rung of each router to its address; `routes` are default gateways.
 
-    `light_low`: lines whose received light is below its threshold. `ending`: services by days their certificate has
-    left, where that is too few. `recording` is False while nothing can be written.
+    `light_low`: days until received light is below its threshold, of lines where those are few; 0: it is. `ending`:
+    services by days their certificate has left, where that is too few. `recording` is False while nothing can be
+    written.
     """
 
     now_ns: int
@@ -78,7 +80,8 @@ class Finding:
     """A cause as the evidence has it.
 
     `since_ns` is its first symptom; `witnesses` are the rungs that must have been heard since before it may be told,
-    but for a finding that is `sure`; `also` lists all lines that are down.
+    but for a finding that is `sure`; `also` lists all lines that are down. `within_days`, of what is still to come, is
+    one of `WITHIN_DAYS`: it is told again when less time is left, not each day.
     """
 
     cause: Cause
@@ -88,11 +91,12 @@ class Finding:
     witnesses: tuple[str, ...] = ()
     sure: bool = False
     also: tuple[str, ...] = ()
+    within_days: int | None = None
 
     @property
-    def identity(self) -> tuple[Cause, str]:
+    def identity(self) -> tuple[Cause, str, int | None]:
         """What makes two findings the same one."""
-        return self.cause, self.subject
+        return self.cause, self.subject, self.within_days
 
 
 def judge(board: Board) -> Finding:
@@ -257,13 +261,19 @@ def _warnings(board: Board) -> Finding | None:
     port = board.port
     if port is not None and (port.expected_mbit is not None or port.half_duplex):
         return Finding(Cause.SPEED_FELL, port.name, port.since_ns, 0.95)
-    for line in board.light_low:
-        return Finding(Cause.LIGHT_LOW, line, board.now_ns, 0.9)
+    for line, days in sorted(board.light_low.items(), key=lambda low: low[1]):
+        if days <= 0:
+            return Finding(Cause.LIGHT_LOW, line, board.now_ns, 0.9)
+        return Finding(Cause.LIGHT_FALLING, line, board.now_ns, 0.8, within_days=_within(days))
     if not board.recording:
         return Finding(Cause.RECORDING_BROKEN, since_ns=board.now_ns, confidence=1.0, sure=True)
-    for service in board.ending:
-        return Finding(Cause.CERTIFICATE_ENDING, service, board.now_ns, 1.0)
+    for service, days in sorted(board.ending.items(), key=lambda ends: ends[1]):
+        return Finding(Cause.CERTIFICATE_ENDING, service, board.now_ns, 1.0, within_days=_within(days))
     return None
+
+
+def _within(days: float) -> int:
+    return next((within for within in WITHIN_DAYS if days <= within), WITHIN_DAYS[-1])
 
 
 def _of(board: Board, kind: Kind) -> list[View]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.config import Config, OpticalConfig, PowerConfig, SnmpConfig, SwitchPortConfig
-from agent.diagnosis import PowerView
+from agent.diagnosis import WITHIN_DAYS, PowerView
 from agent.metrics import Metrics
 from agent.observations import OpticalPower
 from agent.senses.health import HealthWatch
@@ -30,7 +30,6 @@ HEALTH_S: Final = 15.0
 POWER_S: Final = 5.0
 OPTICAL_S: Final = 60.0
 SWITCH_S: Final = 60.0
-_SOON_DAYS: Final = 30.0  # light that reaches its threshold within so many days is told now
 
 
 class Rounds:
@@ -117,9 +116,10 @@ class Rounds:
         falling = trend(history.daily_dbm(optical.line), optical.threshold_dbm)
         days_left = None if falling is None else falling.days_left
         self._metrics.take_optical(optical.line, light, threshold_dbm=optical.threshold_dbm, days_left=days_left)
-        soon = days_left is not None and days_left <= _SOON_DAYS
-        if light.received_dbm <= optical.threshold_dbm or soon:
-            self._low[optical.line] = light.received_dbm
+        if light.received_dbm <= optical.threshold_dbm:
+            self._low[optical.line] = 0.0
+        elif days_left is not None and days_left <= WITHIN_DAYS[-1]:
+            self._low[optical.line] = days_left
 
     async def _watch_switch(self) -> None:
         while True:

@@ -60,8 +60,11 @@ _SAYS: Final[dict[Cause, str]] = {
     Cause.HOST_DOWN: msgid("{name} does not answer on the office network."),
     Cause.SPEED_FELL: msgid("The box's network port runs slower than it should."),
     Cause.LIGHT_LOW: msgid("The light on the fibre of {name} is weak: the line may soon be lost."),
+    Cause.LIGHT_FALLING: msgid(
+        "The light on the fibre of {name} is fading: at this rate it is too weak within {days} days."
+    ),
     Cause.RECORDING_BROKEN: msgid("The box's storage is full or broken: it goes on watching but cannot record."),
-    Cause.CERTIFICATE_ENDING: msgid("The security certificate of {name} expires soon."),
+    Cause.CERTIFICATE_ENDING: msgid("The security certificate of {name} expires within {days} days."),
 }
 
 _DO: Final[dict[Cause, str]] = {
@@ -97,6 +100,7 @@ _DO: Final[dict[Cause, str]] = {
     Cause.HOST_DOWN: msgid("Check that it is switched on and that its network cable is in."),
     Cause.SPEED_FELL: msgid("Replace the cable between the box and the switch."),
     Cause.LIGHT_LOW: msgid("{call}; say that the received light of the fibre is low."),
+    Cause.LIGHT_FALLING: msgid("{call}; say that the received light of the fibre falls from day to day."),
     Cause.RECORDING_BROKEN: msgid("Tell the province's engineers: the memory card must be cleared or replaced."),
     Cause.CERTIFICATE_ENDING: msgid("Nothing to do here; {call}."),
 }
@@ -115,7 +119,7 @@ def words_for(finding: Finding, words: Words) -> tuple[Sentence, Sentence]:
     """What is wrong, and what to do."""
     name = words.names.get(finding.subject, finding.subject)
     call = _call(words.contacts.get(finding.subject, Contact()))
-    says = say(_SAYS[finding.cause], name=name)
+    says = say(_SAYS[finding.cause], name=name, days=str(finding.within_days))
     do = say(_DO[finding.cause], name=name, call=call)
     return says, Sentence(vi=_capital(do.vi), en=_capital(do.en))
 

@@ -16,7 +16,16 @@ FINE_CAUSE: Final = "fine"
 NO_DATA_CAUSE: Final = "no-data"
 # What somebody should see to, while the counters go on.
 MINOR_CAUSES: Final = frozenset(
-    {"spare-line-down", "lan-host-down", "speed-fell", "light-low", "certificate-ending", "line-degraded", "lan-loss"}
+    {
+        "spare-line-down",
+        "lan-host-down",
+        "speed-fell",
+        "light-low",
+        "light-falling",
+        "certificate-ending",
+        "line-degraded",
+        "lan-loss",
+    }
 )
 # A box whose clock is wrong may date a fault anywhere: such a date is not shown.
 _BEFORE_US_MS: Final = 1_577_836_800_000  # 2020-01-01

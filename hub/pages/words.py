@@ -54,6 +54,7 @@ CAUSES: Final = {
     "lan-host-down": msgid("Device in the LAN does not answer"),
     "speed-fell": msgid("Port speed fell"),
     "light-low": msgid("Optical power low"),
+    "light-falling": msgid("Optical power falling"),
     "recording-broken": msgid("Box cannot record"),
     "certificate-ending": msgid("Certificate ends soon"),
     "no-data": msgid("No measurements"),

@@ -195,15 +195,32 @@ def test_mains_come_first_whatever_else_is_down() -> None:
 
 def test_warnings_are_told_only_when_nothing_is_wrong() -> None:
     world = started()
-    world.state = replace(world.state, light_low={"vnpt": -27.5}, ending={"ky-so": 5.0}, recording=False)
+    world.state = replace(world.state, light_low={"vnpt": 12.5}, ending={"ky-so": 5.0}, recording=False)
     world.run(6)
-    assert world.told()[-1] == ("light-low", "vnpt")
+    assert world.told()[-1] == ("light-falling", "vnpt")
+    world.state = replace(world.state, light_low={"vnpt": 12.5, "viettel": 0.0})
+    world.run(6)
+    assert world.told()[-1] == ("light-low", "viettel")
     world.state = replace(world.state, light_low={})
     world.run(6)
     assert world.told()[-1] == ("recording-broken", "")
     world.state = replace(world.state, recording=True)
     world.run(6)
     assert world.told()[-1] == ("certificate-ending", "ky-so")
+
+
+def test_what_is_still_to_come_is_told_again_when_less_time_is_left_not_each_day() -> None:
+    world = started()
+    for days in (29.0, 25.0, 14.5, 14.0, 9.0, 6.9, 0.4):
+        world.state = replace(world.state, light_low={"vnpt": days})
+        world.run(6)
+    told = [record for record in world.records if isinstance(record, DiagnosisChanged)]
+    assert [record.says.en.rpartition("within ")[2] for record in told if record.cause == "light-falling"] == [
+        "30 days.",
+        "14 days.",
+        "7 days.",
+        "2 days.",
+    ]
 
 
 def test_no_probe_ends_is_no_data_and_never_fine() -> None:
