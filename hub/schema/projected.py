@@ -38,6 +38,7 @@ diagnosis = projection(
     Column("evidence", Text, nullable=False, default="[]"),  # JSON list
     text_column("uplink"),
     Index(None, "device_id", "at_ms"),
+    Index(None, "site_id", "at_ms"),
 )
 
 presence = projection(
