@@ -191,4 +191,5 @@ class Booth:
         stamp = self._clock.now()
         unsure = stamp.quality is Quality.UNKNOWN
         clock = "" if unsure else local_time(stamp.wall_ms).strftime("%H:%M")
-        return draw(flow, self.settings, levels=self._buttons or self.settings.levels, clock=clock)
+        levels = self._buttons or self.settings.levels
+        return draw(flow, self.settings, levels=levels, clock=clock, officer=self.box.officer)

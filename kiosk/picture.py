@@ -34,7 +34,7 @@ _HEADLINES: Final = {
 }
 _NOTES: Final = {
     View.IDLE: msgid("Press one button. Nobody here sees your answer."),
-    View.THANKS: "",
+    View.THANKS: msgid("Pressed the wrong one? Press another now."),
     View.REASONS: msgid("Touch one picture, or leave: your answer counts already."),
     View.CLOSED: msgid("We will be glad to hear from you during opening hours."),
     View.NO_PANEL: msgid("The counter goes on serving."),
@@ -78,16 +78,23 @@ class Picture(Struct, frozen=True):
     trouble: str = ""
 
 
-def draw(flow: Flow, settings: KioskSettings, *, levels: int, clock: str) -> Picture:
-    """The picture for this state; `levels` is the panel's number of buttons, or the settings' for touch alone."""
+def draw(flow: Flow, settings: KioskSettings, *, levels: int, clock: str, officer: str = "") -> Picture:
+    """The picture for this state; `levels` is the panel's number of buttons, or the settings' for touch alone.
+
+    `officer` is the code of who is on duty, which stands beside the counter: so the officer sees that the badge was
+    read, and the citizen whom the answer is about.
+    """
     language = flow.language
     text = translator(language).gettext
+    counter = say(settings.counter_name, language)
+    if officer:
+        counter = text(msgid("{counter}, officer {officer}")).format(counter=counter, officer=officer)
     headline, note = _HEADLINES[flow.view], _NOTES[flow.view]
     return Picture(
         view=flow.view,
         language=language,
         languages=list(settings.languages),
-        counter=say(settings.counter_name, language),
+        counter=counter,
         question=say(settings.question.text, language),
         headline=text(headline) if headline else say(settings.question.text, language),
         note=text(note) if note else "",

@@ -61,6 +61,7 @@ class PromptStore:
             lambda: {(*key, volume): scale(pcm, volume) for key, pcm in ready.items() for volume in volumes}
         )
         self._ready = ready
+        log.info("prompts ready %s", fields(prompts=len(ready)))
 
     def get(self, language: str, name: str, volume_pct: int) -> bytes | None:
         """The prompt at this volume, in Vietnamese where the language has none; None in a quiet hour or without it."""

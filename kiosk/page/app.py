@@ -43,7 +43,7 @@ from web.problems import ProblemError, problem
 from web.static_files import StaticFiles
 
 _FOLDER: Final = Path(__file__).parent
-# What speakers call their own language; the code where we do not know it.
+# What speakers call their own language; the code where we do not know it. Each has its mark in the page (`tongue-...`).
 LANGUAGE_NAMES: Final = {
     "vi": "Tiếng Việt",
     "en": "English",
@@ -162,7 +162,10 @@ class TouchPage:
             )
             .decode()
             .replace("<", "\\u003c"),
-            names=[(language, _name(language)) for language in self._booth.settings.languages],
+            languages=[
+                (language, _name(language), language if language in LANGUAGE_NAMES else "other")
+                for language in self._booth.settings.languages
+            ],
         )
         return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
 

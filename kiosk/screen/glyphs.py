@@ -75,56 +75,6 @@ PLUG: Final = (
     "..ww......ww..",
     "..............",
 )
-ICONS: Final = {
-    "clock": (
-        "..wwwww..",
-        ".w.....w.",
-        "w...w...w",
-        "w...w...w",
-        "w...www.w",
-        "w.......w",
-        "w.......w",
-        ".w.....w.",
-        "..wwwww..",
-        ".........",
-    ),
-    "face": (
-        "...www...",
-        "..wwwww..",
-        "..wwwww..",
-        "...www...",
-        ".........",
-        ".wwwwwww.",
-        "wwwwwwwww",
-        "wwwwwwwww",
-        "wwwwwwwww",
-        ".........",
-    ),
-    "paper": (
-        ".wwwwww..",
-        ".w....ww.",
-        ".w.....w.",
-        ".w.www.w.",
-        ".w.....w.",
-        ".w.www.w.",
-        ".w.....w.",
-        ".w.....w.",
-        ".wwwwwww.",
-        ".........",
-    ),
-    "road": (
-        "......w..",
-        ".......w.",
-        "wwwwwwwww",
-        ".......w.",
-        "......w..",
-        "..w......",
-        ".w.......",
-        "wwwwwwwww",
-        ".w.......",
-        "..w......",
-    ),
-}
 
 
 def face(number: int, size: int = 9) -> Bitmap:
@@ -160,12 +110,6 @@ def _is_hole(number: int, x: float, y: float) -> bool:
             return y <= 0.62 and 0.78 <= math.hypot(x / 0.68, (y - 0.86) / 0.6) <= 1.08
         case _:
             return y <= 0.68 and math.hypot(x / 0.56, (y - 0.68) / 0.5) <= 1
-
-
-def icon(name: str, size: int) -> Bitmap:
-    """The icon of a reason, `size` pixels wide at most; one that we do not have is a sheet of paper."""
-    drawn = ICONS.get(name, ICONS["paper"])
-    return enlarge(drawn, max(1, size // len(drawn[0])))
 
 
 def enlarge(picture: Bitmap, times: int) -> Bitmap:

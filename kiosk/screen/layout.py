@@ -7,13 +7,12 @@ empty lines come last.
 
 import textwrap
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 from rich.text import Text
 
 from kiosk.flow import View
-from kiosk.picture import Picture
+from kiosk.picture import Level, Picture
 from kiosk.screen import glyphs
 from kiosk.screen.letters import SIZES, enlarge
 
@@ -33,7 +32,7 @@ Lines = list[Text]
 
 
 def lay_out(picture: Picture, columns: int, rows: int) -> Lines:
-    """At most `rows` lines, none longer than `columns`."""
+    """At most `rows` lines, none longer than `columns`. Why a rating was low is asked on a touch page alone."""
     best: Lines = []
     for smaller in range(3):  # the pictures give way, a little, where that lets the headline be big
         lines, big = _stack(picture, columns, rows, smaller)
@@ -66,7 +65,7 @@ def _stack(picture: Picture, columns: int, rows: int, smaller: int) -> tuple[Lin
     if big:
         spare += len(headline) - len(big)
         headline = big
-    first, second = (headline, middle) if picture.view in (View.IDLE, View.REASONS) else (middle, headline)
+    first, second = (headline, middle) if picture.view is View.IDLE else (middle, headline)
     lines = [Text()] * (spare >= _EMPTY) + first + [Text()] * (spare > 0) + second
     if note:
         lines += [Text()] * (spare > 1) + note
@@ -74,38 +73,27 @@ def _stack(picture: Picture, columns: int, rows: int, smaller: int) -> tuple[Lin
 
 
 def _middle(picture: Picture, columns: int, rows: int, smaller: int) -> Lines:
-    match picture.view:
-        case View.IDLE:
-            faces = [(partial(glyphs.face, level.face), str(level.level), level.word) for level in picture.levels]
-            return _answers(faces, columns, rows, smaller)
-        case View.REASONS:
-            icons = [(partial(glyphs.icon, choice.icon), "", choice.word) for choice in picture.reasons]
-            return _answers(icons, columns, rows, smaller)
-        case _:
-            sign = _SIGNS[picture.view]
-            return glyphs.draw(glyphs.enlarge(sign, 2 if rows >= 20 and columns >= 2 * len(sign[0]) else 1))
+    if picture.view is View.IDLE:
+        return _answers(picture.levels, columns, rows, smaller)
+    sign = _SIGNS[picture.view]
+    return glyphs.draw(glyphs.enlarge(sign, 2 if rows >= 20 and columns >= 2 * len(sign[0]) else 1))
 
 
-def _answers(answers: Sequence[tuple[glyphs.Drawing, str, str]], columns: int, rows: int, smaller: int) -> Lines:
-    """Pictures side by side, under each its number and word, all in columns of the same width."""
-    if not answers:
-        return []
-    each = min(columns // len(answers), _WIDEST_ANSWER)
-    words = [_wrap_label(word, each - 1) for _, _, word in answers]
+def _answers(levels: Sequence[Level], columns: int, rows: int, smaller: int) -> Lines:
+    """Faces side by side, under each its number and word, all in columns of the same width."""
+    each = min(columns // len(levels), _WIDEST_ANSWER)
+    words = [_wrap_label(level.word, each - 1) for level in levels]
     height = max(map(len, words))
-    marked = any(mark for _, mark, _ in answers)
-    room = rows - height - marked
+    room = rows - height - 1
     size = min(each - 3, 2 * (room - 5))  # a good picture leaves five lines to the rest
     size = max(_SMALLEST, min(size, _ROUND), size - smaller)
-    drawn = [glyphs.draw(draw(size)) for draw, _, _ in answers]
-    high = max(map(len, drawn))
+    drawn = [glyphs.draw(glyphs.face(level.face, size)) for level in levels]
     lines = [
-        Text().join(_centred(picture[row] if row < len(picture) else Text(), each, fill=True) for picture in drawn)
-        for row in range(high)
+        Text().join(_centred(face[row] if row < len(face) else Text(), each, fill=True) for face in drawn)
+        for row in range(max(map(len, drawn)))
     ]
-    if marked:
-        marks = [Text(f" {mark} " if mark else "", style=_MARK) for _, mark, _ in answers]
-        lines.append(Text().join(_centred(mark, each, fill=True) for mark in marks))
+    marks = [Text(f" {level.level} ", style=_MARK) for level in levels]
+    lines.append(Text().join(_centred(mark, each, fill=True) for mark in marks))
     for row in range(height):
         parts = [Text(wrapped[row] if row < len(wrapped) else "", style=_BOLD) for wrapped in words]
         lines.append(Text().join(_centred(part, each, fill=True) for part in parts))

@@ -20,7 +20,7 @@ def states() -> Iterator[tuple[str, Flow, int]]:
     """Name, state and levels of each."""
     for levels in (3, 4, 5):
         yield f"idle-{levels}", Flow(), levels
-    for view in (View.THANKS, View.REASONS, View.CLOSED, View.NO_PANEL):
+    for view in (View.THANKS, View.CLOSED, View.NO_PANEL):
         yield str(view), Flow(view=view), 5
     for name, conditions in _RESTING.items():
         yield name, Flow(conditions=conditions), 5

@@ -144,6 +144,15 @@ async def test_a_badge_holds_for_the_day_and_the_consoles_word_until_the_next(tm
     bench.close()
 
 
+async def test_who_is_on_duty_is_seen_on_the_screen(tmp_path: Path) -> None:
+    bench = BoothBench(tmp_path)
+    for code, counter in (("CB-07", "Quầy số 1, cán bộ CB-07"), ("", "Quầy số 1")):
+        await bench.booth.box.set_officer(code, "badge")
+        bench.booth.tick()
+        assert bench.booth.picture.counter == counter
+    bench.close()
+
+
 def test_totals_are_not_told_again_from_what_is_left_of_a_day() -> None:
     """Records leave the journal a segment at a time: a start then finds the end of a day and its totals."""
     whole, rest = Days(), Days()

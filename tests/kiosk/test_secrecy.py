@@ -2,7 +2,10 @@
 
 import asyncio
 import itertools
+import math
 import re
+import wave
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,9 @@ import pytest
 from bus.unix_sockets import connect_to
 from hub.api import tokens
 from kiosk.ballots import Ballot, Source
+from kiosk.config import SoundConfig
 from kiosk.flow import Prompt, View
-from kiosk.settings import KioskSettings
+from kiosk.settings import KioskSettings, Volume
 from kiosk.standing import SOCKET
 from tests.broker import Broker
 from tests.hub.process import HubProcess
@@ -24,7 +28,7 @@ from tests.kiosk.resident import DEVICE, ResidentKiosk, nowhere, page_at, plugge
 from tests.kiosk.test_panel import panel_at
 
 LEVELS = range(1, 6)
-OPEN = KioskSettings(hours=[], thanks_s=1.0)
+OPEN = KioskSettings(hours=[], thanks_s=1.0, volumes=[Volume("00:00", 80)])
 
 
 class Lamps:
@@ -46,14 +50,33 @@ async def told(kiosk: ResidentKiosk) -> Any:
     return {**standing, "panels": list(standing["panels"].values())}
 
 
+def recording(folder: Path) -> Path:
+    """A recorded word of thanks: half a second, no part of it like another."""
+    path = folder / "recordings" / "vi" / "thanks.wav"
+    path.parent.mkdir(parents=True)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 22_050, 0, "NONE", "not compressed"))
+        file.writeframes(array("h", (round(9000 * math.sin(at * at / 40_000)) for at in range(11_025))).tobytes())
+    return folder / "recordings"
+
+
+def heard(path: Path) -> bytes:
+    """What came out of the loudspeaker, without the silence round it."""
+    with wave.open(str(path)) as file:
+        played: bytes = file.readframes(file.getnframes())
+    return played.strip(b"\0")
+
+
 async def witness(folder: Path, level: int) -> dict[str, Any]:
     """All that is to be seen and heard of one kiosk in which one citizen presses once."""
-    kiosk = ResidentKiosk(folder, nowhere(), settings=OPEN, page=page_at())
+    sound = SoundConfig(enabled=True, recordings=str(recording(folder)), wav=str(folder / "sound.wav"))
+    kiosk = ResidentKiosk(folder, nowhere(), settings=OPEN, page=page_at(), sound=sound)
     lamps = Lamps()
     async with panel_at(kiosk.line) as panel:
         await kiosk.start()
         try:
             await plugged_in(kiosk)
+            await until(lambda: "prompts ready" in kiosk.said(), what="prompts")
             async with watching(kiosk) as screen:
                 quiet = len(screen.pictures)
                 standing = [await told(kiosk)]
@@ -79,20 +102,22 @@ async def witness(folder: Path, level: int) -> dict[str, Any]:
         "views": views,
         "thanks": msgspec.structs.replace(thanks, clock=""),
         "standing": standing,
+        "heard": heard(folder / "sound.wav"),
         "log": sorted({without_numbers(line) for line in kiosk.said().splitlines()}),
         "raw log": kiosk.said(),
         "press": vote.press,
     }
 
 
-async def test_lamps_pictures_and_log_are_the_same_for_every_level(tmp_path: Path) -> None:
+async def test_lamps_pictures_sound_and_log_are_the_same_for_every_level(tmp_path: Path) -> None:
     seen = []
     for level in LEVELS:
         folder = tmp_path / f"kiosk-{level}"
         folder.mkdir()
         seen.append(await witness(folder, level))
-    for what in ("lamps", "views", "thanks", "standing", "log"):
+    for what in ("lamps", "views", "thanks", "standing", "heard", "log"):
         assert all(one[what] == seen[0][what] for one in seen), what
+    assert len(seen[0]["heard"]) > 10_000
     assert seen[0]["standing"][0] == seen[0]["standing"][1], "moved by a single vote"
     assert seen[0]["lamps"][-1] == (0, False)
     assert (0b11111, True) in seen[0]["lamps"], "every lamp, not the pressed one"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from bus.entries import RatingReason
 from kiosk.booth import TICK_S
-from kiosk.page.app import TouchPage
+from kiosk.page.app import LANGUAGE_NAMES, TouchPage
 from kiosk.page.service import kept_key
 from kiosk.settings import KioskSettings
 from tests.chromium import Browser, chromium
@@ -108,6 +109,25 @@ def test_a_touch_is_thanked_and_stored_once(kiosk: Kiosk, browser: Browser) -> N
     assert [(press.level, press.levels, press.source) for press in presses(kiosk.bench.journal)] == [(2, 5, "touch")]
 
 
+def test_whoever_touched_the_wrong_face_touches_another_below_the_thanks(tmp_path: Path, browser: Browser) -> None:
+    kiosk = Kiosk(tmp_path, msgspec.structs.replace(FAST, thanks_s=4.0, reasons_from=0))
+    kiosk.start()
+    try:
+        browser.open(kiosk.url)
+        browser.until(IDLE)
+        browser.click("#levels button:nth-child(1)")
+        browser.until(THANKS)
+        assert browser.text("#note") == "Bấm nhầm? Xin bấm lại ngay nút khác."
+        time.sleep(0.5)  # a trembling finger is not another answer
+        browser.click("#levels button:nth-child(4)")
+        browser.until("return document.querySelectorAll('.thanks #levels button').length === 5")
+        browser.until(IDLE)
+        first, last = presses(kiosk.bench.journal)
+        assert (first.level, last.level, last.replaces) == (1, 4, first.press)
+    finally:
+        kiosk.stop()
+
+
 def test_a_low_rating_is_asked_why_and_the_answer_is_kept(kiosk: Kiosk, browser: Browser) -> None:
     browser.open(kiosk.url)
     browser.until(IDLE)
@@ -136,6 +156,20 @@ def test_the_language_is_chosen_by_touch(kiosk: Kiosk, browser: Browser) -> None
     browser.until("return document.querySelector('#levels button span')?.innerText === 'Very satisfied'")
     browser.click("#languages button[data-language=vi]")
     browser.until("return document.querySelector('#levels button span')?.innerText === 'Rất hài lòng'")
+
+
+def test_each_language_has_a_mark_and_a_loudspeaker_for_who_does_not_read(tmp_path: Path, browser: Browser) -> None:
+    kiosk = Kiosk(tmp_path, msgspec.structs.replace(FAST, languages=[*LANGUAGE_NAMES, "xyz"]))
+    kiosk.start()
+    try:
+        browser.open(kiosk.url)
+        browser.until(IDLE)
+        marks = browser.run("return [...document.querySelectorAll('#languages .tongue use')].map(e => e.href.baseVal)")
+        assert len(set(marks)) == len(marks) == len(LANGUAGE_NAMES) + 1
+        assert all(browser.run(f"return !!document.querySelector('{mark}')") for mark in marks)
+        assert browser.count("#languages use[href='#sign-speak']") == len(marks)
+    finally:
+        kiosk.stop()
 
 
 def test_touched_while_the_kiosk_is_away_is_thanked_kept_over_a_reload_and_stored_once(
@@ -275,7 +309,19 @@ def test_a_damaged_key_is_made_anew_and_a_good_one_kept(tmp_path: Path, damage: 
 
 
 @pytest.mark.parametrize(("width", "height"), [(800, 480), (1920, 1080), (390, 844), (360, 640)])
-def test_every_picture_fits_the_screen(kiosk: Kiosk, browser: Browser, tmp_path: Path, width: int, height: int) -> None:
+@pytest.mark.parametrize("languages", [["vi", "en"], list(LANGUAGE_NAMES)])
+def test_every_picture_fits_the_screen(
+    tmp_path: Path, browser: Browser, languages: list[str], width: int, height: int
+) -> None:
+    kiosk = Kiosk(tmp_path, msgspec.structs.replace(FAST, languages=languages))
+    kiosk.start()
+    try:
+        fits(kiosk, browser, width, height)
+    finally:
+        kiosk.stop()
+
+
+def fits(kiosk: Kiosk, browser: Browser, width: int, height: int) -> None:
     browser.size(width, height)
     browser.open(kiosk.url)
     browser.until(IDLE)

@@ -199,8 +199,10 @@ function draw(picture) {
   // A touch page has its own buttons: a panel that is unplugged is no reason to take no answer here.
   const asks = picture.view === "idle" || picture.view === "no-panel";
   if (picture.view === "no-panel") { byId("headline").textContent = picture.question; byId("note").textContent = ""; }
-  byId("levels").hidden = !asks;
-  byId("levels").replaceChildren(...(asks ? picture.levels.map((each) =>
+  // Whoever touched the wrong face can touch another: the answers stay, small, below the thanks.
+  const answers = asks || picture.view === "thanks";
+  byId("levels").hidden = !answers;
+  byId("levels").replaceChildren(...(answers ? picture.levels.map((each) =>
     button(`face-${each.face}`, `face-${each.face}`, each.word, () => touch(each.level, picture.levels.length))) : []));
   const reasons = picture.view === "reasons";
   byId("reasons").hidden = byId("skip").hidden = !reasons;
