@@ -36,6 +36,9 @@ def main(argv: list[str]) -> int:
     if unknown := set(options.names) - set(names()):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(names())}")
 
+    if options.evidence and not options.evidence.is_file():
+        parser.error(f"--evidence: {options.evidence} is no file; the table goes into one that has a place for it")
+
     results: dict[str, list[Row]] = {}
     broken: list[str] = []
     for name in options.names or names():
