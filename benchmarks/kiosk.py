@@ -14,6 +14,7 @@ import os
 import secrets
 import select
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,7 @@ _ENTRY_BYTES: Final = 420
 _MB: Final = 1_000_000
 _LIMIT_S: Final = 10.0
 _PAUSE_S: Final = 0.02
+_ROUNDS: Final = 5
 _CARD_MS: Final = 10  # what a good SD card takes for a small sync
 
 
@@ -70,6 +72,7 @@ class _Times:
     sqlite: list[float] = field(default_factory=list)
 
 
+_ACK: Final = "press to acknowledgement, p99"
 _FDATASYNC: Final = "pty and bare write + fdatasync"
 _SQLITE: Final = "pty and bare commit, SQLite WAL FULL"
 _LIMITS: Final = (Bound("value", at_most=50), Bound("ratio", at_most=1.5))
@@ -77,12 +80,12 @@ _PLAIN: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def _latency(times: _Times) -> list[Row]:
-    acknowledged, pictured = _quantile(times.acknowledged, 0.99), _quantile(times.pictured, 0.99)
+    acknowledged, pictured = _worst_of_hundred(times.acknowledged), _quantile(times.pictured, 0.99)
     return [
         Row("press to acknowledgement, p50", _half(times.acknowledged), "ms", _FDATASYNC, _half(times.fdatasync)),
         Row("press to acknowledgement, p50", _half(times.acknowledged), "ms", _SQLITE, _half(times.sqlite)),
-        Row("press to acknowledgement, p99", acknowledged, "ms", _FDATASYNC, _quantile(times.fdatasync, 0.99), _LIMITS),
-        Row("press to acknowledgement, p99", acknowledged, "ms", _SQLITE, _quantile(times.sqlite, 0.99)),
+        Row(_ACK, acknowledged, "ms", _FDATASYNC, _worst_of_hundred(times.fdatasync), _LIMITS),
+        Row(_ACK, acknowledged, "ms", _SQLITE, _worst_of_hundred(times.sqlite), _LIMITS),
         Row("press to picture, p50", _half(times.pictured), "ms"),
         Row("press to picture, p99", pictured, "ms", bounds=(Bound("value", at_most=100),)),
     ]
@@ -98,11 +101,11 @@ def _on_a_card(count: int) -> list[Row]:
         panel.say_hello()
         picture = stack.enter_context(_Screen(folder / "state" / "screen.sock"))
         times = _in_turn(panel, picture, folder, count, environment=slow)
-    measure = f"the same, syncs {_CARD_MS} ms slower, p99"
-    acknowledged = _quantile(times.acknowledged, 0.99)
+    measure = f"{_ACK}, syncs {_CARD_MS} ms slower"
+    acknowledged = _worst_of_hundred(times.acknowledged)
     return [
-        Row(measure, acknowledged, "ms", _FDATASYNC, _quantile(times.fdatasync, 0.99), _LIMITS),
-        Row(measure, acknowledged, "ms", _SQLITE, _quantile(times.sqlite, 0.99)),
+        Row(measure, acknowledged, "ms", _FDATASYNC, _worst_of_hundred(times.fdatasync), _LIMITS),
+        Row(measure, acknowledged, "ms", _SQLITE, _worst_of_hundred(times.sqlite), _LIMITS),
     ]
 
 
@@ -372,6 +375,13 @@ def _memory(pid: int, what: str) -> int:
 
 def _half(values: list[float]) -> float:
     return _quantile(values, 0.5)
+
+
+def _worst_of_hundred(values: list[float]) -> float:
+    """The 99th percentile, as the median of that of each round: one slow moment of the machine is no figure."""
+    each = max(1, len(values) // _ROUNDS)
+    rounds = [values[at : at + each] for at in range(0, each * _ROUNDS, each)]
+    return statistics.median(_quantile(part, 0.99) for part in rounds if part)
 
 
 def _quantile(values: list[float], share: float) -> float:
