@@ -1,7 +1,8 @@
 """How fast received light falls, and in how many days it will be too little. Pure.
 
 Daily medians are fitted by the Theil-Sen slope, which a day of cleaning, rain or measuring faults does not bend. A fall
-is only told when it is one: over a week's days, half a decibel at least, four of five pairs of days agreeing.
+is only told when it is one: over a week's days, half a decibel at least, four of five pairs of days agreeing. It may
+have begun lately, after months that would hide it: so several windows are judged, and the soonest end is told.
 """
 
 import itertools
@@ -13,6 +14,7 @@ from typing import Final
 LEAST_DAYS: Final = 7
 LEAST_FALL_DB: Final = 0.5
 AGREEING: Final = 0.8
+WINDOWS_DAYS: Final = (14, 30, 60)  # beside all that is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,21 @@ class Trend:
 
 
 def trend(daily_dbm: Mapping[int, float], threshold_dbm: float) -> Trend | None:
-    """The trend of daily medians by day number; None with too few days to say."""
+    """The trend of daily medians by day number: the one that ends soonest, else that of all days; None with too few."""
+    whole = _fit(daily_dbm, threshold_dbm)
+    if whole is None:
+        return None
+    newest = max(daily_dbm)
+    lately = [{day: dbm for day, dbm in daily_dbm.items() if day > newest - window} for window in WINDOWS_DAYS]
+    ends = [
+        (found.days_left, found)
+        for found in (whole, *(_fit(days, threshold_dbm) for days in lately))
+        if found is not None and found.days_left is not None
+    ]
+    return min(ends, key=lambda end: end[0])[1] if ends else whole
+
+
+def _fit(daily_dbm: Mapping[int, float], threshold_dbm: float) -> Trend | None:
     days = sorted(daily_dbm)
     if len(days) < LEAST_DAYS:
         return None

@@ -19,6 +19,21 @@ def test_a_slow_fall_says_in_how_many_days_it_reaches_the_threshold() -> None:
     assert found.days_left == pytest.approx(40)
 
 
+def test_a_fall_after_months_without_one_is_told_within_two_weeks() -> None:
+    light = dict.fromkeys(range(90), -18.0) | {90 + day: -18 - 0.25 * (day + 1) for day in range(30)}
+    for today, days_left in ((119, 6), (104, 21), (99, 26)):
+        found = trend({day: dbm for day, dbm in light.items() if today - KEEP_DAYS < day <= today}, -27)
+        assert found is not None
+        assert found.days_left == pytest.approx(days_left, abs=2), f"day {today}"
+
+
+def test_a_fall_that_has_ended_is_no_fall() -> None:
+    light = {day: -18 - 0.05 * day for day in range(30)} | dict.fromkeys(range(30, 120), -19.5)
+    found = trend(light, -27)
+    assert found is not None
+    assert found.days_left is None
+
+
 def test_odd_days_do_not_bend_it() -> None:
     light = {day: -20 - 0.1 * day for day in range(31)}
     light |= {5: -40.0, 17: -3.0, 30: -20.0}
