@@ -152,6 +152,10 @@ class SampleBlock(Struct, frozen=True, omit_defaults=True):
     series: dict[str, list[float | None]]
 
 
+# The press was kept by a touch page whose clock nobody vouches for: not misuse, so it stays in filtered figures.
+AGE_UNSURE: Final = "age-unsure"
+
+
 class RatingPressed(Struct, frozen=True, omit_defaults=True):
     """A citizen pressed a button: one press, one record, never deleted.
 

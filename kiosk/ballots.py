@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from bus.clock import Quality, Stamp
-from bus.entries import EntryData, OfficerOnDuty, RatingFlagged, RatingPressed, RatingReason, read_data
+from bus.entries import AGE_UNSURE, EntryData, OfficerOnDuty, RatingFlagged, RatingPressed, RatingReason, read_data
 from bus.errors import UnavailableError, WrongInputError
 from bus.journal import Journal, Key
 from bus.logs import fields
@@ -23,7 +23,7 @@ from kiosk.days import Days
 from kiosk.ledger import PressLedger
 from kiosk.panel.session import Known
 from kiosk.settings import KioskSettings, is_open, local_time
-from kiosk.votes import Judged, Pressed, Recent, judge
+from kiosk.votes import Judged, Pressed, Recent, judge, judge_unsure
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -38,7 +38,10 @@ _CHUNK: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """One press as a source hands it in. `pressed_ms` is on the monotonic clock of stamps (CLOCK_BOOTTIME)."""
+    """One press as a source hands it in. `pressed_ms` is on the monotonic clock of stamps (CLOCK_BOOTTIME).
+
+    `age_unsure`: that moment is the word of a clock that nobody vouches for, and may be wrong by any time.
+    """
 
     press: str
     source: Source
@@ -46,6 +49,7 @@ class Ballot:
     levels: int
     pressed_ms: int
     language: str = "vi"
+    age_unsure: bool = False
 
 
 class BallotBox:
@@ -90,7 +94,10 @@ class BallotBox:
         pressed = Pressed(ballot.press, ballot.pressed_ms, ballot.level, settings.counter)
         # Nobody is out of hours on the word of a clock that nobody vouches for.
         open_now = stamp.quality is Quality.UNKNOWN or is_open(settings, local_time(stamp.wall_ms))
-        recent, judged = judge(self._recent, pressed, counter_open=open_now)
+        if ballot.age_unsure:
+            recent, judged = self._recent, judge_unsure(counter_open=open_now)
+        else:
+            recent, judged = judge(self._recent, pressed, counter_open=open_now)
         record = RatingPressed(
             press=ballot.press,
             source=ballot.source,
@@ -207,7 +214,7 @@ class BallotBox:
                     presses += 1
                     self._ledger.keep(data.press)
                     self.officer = data.officer  # the record of who came on duty may have left the journal long ago
-                    if entry.at.boot == boot:
+                    if entry.at.boot == boot and AGE_UNSURE not in data.flags:
                         pressed_ms = entry.at.mono_ns // 1_000_000 - data.age_ms
                         pressed = Pressed(data.press, pressed_ms, data.level, data.counter)
                         self._recent, judged = judge(self._recent, pressed, counter_open=True)

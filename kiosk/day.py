@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from bus.entries import EntryData, RatingDay, RatingFlagged, RatingPressed
+from bus.entries import AGE_UNSURE, EntryData, RatingDay, RatingFlagged, RatingPressed
 from kiosk.votes import SUPERSEDED
 
 LEVELS: Final = 5
@@ -68,7 +68,7 @@ class DayTally:
         self.pressed[level - 1] += 1
         if data.replaces:
             self._unstand(data.replaces)
-        standing = _Standing(level, stands=SUPERSEDED not in data.flags, flagged=bool(data.flags))
+        standing = _Standing(level, stands=SUPERSEDED not in data.flags, flagged=bool(set(data.flags) - {AGE_UNSURE}))
         self._last[press] = standing
         if standing.stands:
             self.counted[level - 1] += 1

@@ -10,11 +10,16 @@ Misuse is flagged and never deleted; reports give raw and filtered counts. The r
 - `superseded`: heard late (the line was down), after a vote made within the 5 s that followed it.
 
 A rule that is met flags all of the presses that met it, the earlier ones by a record of their own.
+
+A press whose moment is unsure (`age-unsure`) is held against no other: it replaces none, and none of these rules that
+look at other presses is for it. A wrong clock must not make a vote disappear.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
+
+from bus.entries import AGE_UNSURE
 
 REPLACE_MS: Final = 5_000
 BURST_MS: Final = 60_000
@@ -83,6 +88,11 @@ def judge(recent: Recent, press: Pressed, *, counter_open: bool) -> tuple[Recent
     line[at] = replace(press, flags=frozenset(flags))
     remembered = (*others, *line)[-_REMEMBERED:]
     return remembered, Judged(replaces, sorted(flags), earlier_flags)
+
+
+def judge_unsure(*, counter_open: bool) -> Judged:
+    """What to record of a press whose moment is unsure; the memory of the others stays as it is."""
+    return Judged("", [AGE_UNSURE] if counter_open else [AGE_UNSURE, OUT_OF_HOURS], {})
 
 
 def _of_one_counter(recent: Recent, press: Pressed) -> tuple[list[Pressed], list[Pressed]]:

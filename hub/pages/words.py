@@ -78,6 +78,7 @@ FLAGS: Final = {
     "burst": msgid("too many at once"),
     "out-of-hours": msgid("out of hours"),
     "superseded": msgid("heard late"),
+    "age-unsure": msgid("time not sure"),
 }
 CLASSES: Final = {"record": msgid("records"), "sample": msgid("measurements")}
 LOST: Final = {"shed": msgid("shed for want of room"), "damaged": msgid("damaged on the device")}

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from bus import ranges
 from bus.clock import Quality
-from bus.entries import RatingFlagged, RatingPressed, read_data
+from bus.entries import AGE_UNSURE, RatingFlagged, RatingPressed, read_data
 from bus.errors import WrongInputError
 from hub.ratings.periods import day_at, day_of, start_ms
 from hub.ratings.reads import SUPERSEDED
@@ -124,7 +124,7 @@ def recount(entries: Iterable[RatingPressed | RatingFlagged]) -> Totals:
                 digest.update(f"{one.press},{one.level}\n".encode())
                 if one.replaces in presses:
                     replaced.add(one.replaces)
-                if one.flags:
+                if set(one.flags) - {AGE_UNSURE}:
                     flagged.add(one.press)
                 presses[one.press] = one
             case RatingPressed():

@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, String, and_, case, cast, exists, func, literal, select
 
+from bus.entries import AGE_UNSURE
 from hub.ratings.figures import VoteCount
 from hub.ratings.periods import DAY_MS, date_of, day_at, start_for, start_ms
 from hub.ratings.summary import Closing, Cut
@@ -95,8 +96,10 @@ def stands() -> ColumnElement[bool]:
 
 
 def _flagged(flag: str | None = None) -> ColumnElement[bool]:
+    """It bears this flag; where none is given, any that leaves it out of filtered figures."""
     found = and_(rating_flag.c.site_id == rating.c.site_id, rating_flag.c.press == rating.c.press)
-    return exists(select(literal(1)).where(found if flag is None else found & (rating_flag.c.flag == flag)))
+    wanted = rating_flag.c.flag != AGE_UNSURE if flag is None else rating_flag.c.flag == flag
+    return exists(select(literal(1)).where(found & wanted))
 
 
 def _columns(moment: ColumnElement[int]) -> dict[str, ColumnElement[str]]:

@@ -65,7 +65,10 @@ S = TypeVar("S", bound=Struct)
 
 
 class TouchPress(Struct, forbid_unknown_fields=True):
-    """A touch: which page, which load of it, which press; `age_ms` since the finger."""
+    """A touch: which page, which load of it, which press; `age_ms` since the finger.
+
+    `age_unsure`: the page has not measured that age by its own timer, or its clocks differ about it.
+    """
 
     client: Annotated[str, Meta(pattern=_CLIENT)]
     boot: Annotated[str, Meta(pattern=r"^[0-9A-F]{8}$")]
@@ -73,6 +76,7 @@ class TouchPress(Struct, forbid_unknown_fields=True):
     level: Annotated[int, Meta(ge=1, le=5)]
     levels: Annotated[int, Meta(ge=3, le=5)]
     age_ms: Annotated[int, Meta(ge=0, le=_LONGEST_AGE_MS)]
+    age_unsure: bool = False
 
     def __post_init__(self) -> None:
         if self.level > self.levels:
@@ -184,7 +188,8 @@ class TouchPage:
                 problem(429, "pace", "Too many presses", "no finger is that fast; send it again later"),
                 headers={"Retry-After": str(ceil(wait_s))},
             )
-        ballot = Ballot(press.name, "touch", press.level, press.levels, self._booth.now_ms() - press.age_ms)
+        pressed_ms = self._booth.now_ms() - press.age_ms
+        ballot = Ballot(press.name, "touch", press.level, press.levels, pressed_ms, age_unsure=press.age_unsure)
         try:
             new = await self._booth.put(ballot)
         except UnavailableError as error:

@@ -13,6 +13,7 @@ from bus.clock import Quality, Stamp
 from bus.entries import EntryData, OfficerOnDuty, RatingDay, RatingFlagged, RatingPressed, RatingReason
 from bus.errors import UnavailableError
 from bus.timekeeper import Simulation
+from hub.ratings.days import recount
 from kiosk.ballots import Ballot
 from kiosk.days import Days
 from kiosk.flow import View
@@ -56,6 +57,37 @@ async def test_the_record_tells_when_the_press_was_made(tmp_path: Path) -> None:
     bench = BoothBench(tmp_path)
     await bench.booth.put(ballot(bench, 1, ago_ms=40_000))
     assert 40_000 <= presses(bench.journal)[0].age_ms < 42_000
+    bench.close()
+
+
+async def test_a_press_of_an_unsure_age_is_held_against_no_other_and_stays_in_filtered_figures(tmp_path: Path) -> None:
+    """Those that a tablet kept under a wrong clock all seem to be of one moment: none may replace another."""
+    bench = BoothBench(tmp_path)
+    await bench.booth.put(ballot(bench, 1))
+    for seq in range(2, 12):
+        kept = Ballot(f"touch-a/0000000B/{seq}", "touch", 2, 5, bench.booth.now_ms(), age_unsure=True)
+        await bench.booth.put(kept)
+    assert bench.booth.picture.view is View.THANKS  # of the first, which is the panel's
+    bench = bench.again()
+    await bench.booth.put(ballot(bench, 12, level=5))
+    first, *unsure, last = presses(bench.journal)
+    assert [(press.flags, press.replaces) for press in unsure] == [(["age-unsure"], "")] * 10
+    assert (last.flags, last.replaces) == ([], first.press)
+    assert flags(bench) == []
+    days = Days()
+    for entry, data in records(bench.journal):
+        days.take(data, entry.at)
+    (told,) = days.due(KioskSettings(), NEXT_DAY)
+    assert (told.counted, told.filtered) == ([0, 10, 0, 0, 1], [0, 10, 0, 0, 1])
+    recounted = recount(data for _, data in records(bench.journal) if isinstance(data, RatingPressed))
+    assert (list(recounted.counted), list(recounted.filtered)) == (told.counted, told.filtered)
+    bench.close()
+
+
+async def test_nobody_is_thanked_for_a_press_of_an_unsure_age(tmp_path: Path) -> None:
+    bench = BoothBench(tmp_path)
+    await bench.booth.put(Ballot("touch-a/0000000B/1", "touch", 5, 5, bench.booth.now_ms(), age_unsure=True))
+    assert bench.booth.picture.view is View.IDLE
     bench.close()
 
 

@@ -10,7 +10,7 @@ const start = JSON.parse(document.getElementById("start").textContent);
 const byId = (id) => document.getElementById(id);
 const base = location.pathname.endsWith("/") ? location.pathname : location.pathname + "/";
 const hex = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (b) => b.toString(16).padStart(2, "0")).join("");
-const AWAY_MS = 15000, SEND_MS = 3000, BUSY_MS = 400, SHOWN_WITHIN_MS = 400;
+const AWAY_MS = 15000, SEND_MS = 3000, BUSY_MS = 400, SHOWN_WITHIN_MS = 400, UNSURE_MS = 1000;
 const LONGEST_AGE_MS = 31 * 86400000; // what the kiosk takes
 
 function named() { // the page's own name; a browser that keeps nothing has a new one at each load
@@ -68,16 +68,18 @@ async function post(path, body) {
   });
 }
 
-// How old a press is: by this load's own timer where it is of this load, since the tablet's clock may be set meanwhile.
+// How old a press is: by this load's own timer where it is of this load, since the tablet's clock may be set meanwhile. Of
+// another load there is only that clock, and the timer may stop while the tablet sleeps: then the age is marked as unsure.
 function ageOf(press) {
-  const age = press.boot === boot ? performance.now() - press.timer : Date.now() - press.at;
-  return Math.round(Math.min(Math.max(0, age), LONGEST_AGE_MS));
+  const timed = performance.now() - press.timer, dated = Date.now() - press.at, ours = press.boot === boot;
+  const age = Math.round(Math.min(Math.max(0, ours ? timed : dated), LONGEST_AGE_MS));
+  return { age_ms: age, age_unsure: !ours || Math.abs(timed - dated) > UNSURE_MS };
 }
 
 const refused = new Set(); // not understood (a page and a kiosk of two versions): kept, and offered again at the next load
 async function offer(press) {
   const { client, boot, seq, level, levels } = press;
-  const answer = await post("presses", { client, boot, seq, level, levels, age_ms: ageOf(press) });
+  const answer = await post("presses", { client, boot, seq, level, levels, ...ageOf(press) });
   if (answer.status === 400) refused.add(press.name);
   if (!answer.ok) throw new Error(`the kiosk answered ${answer.status}`);
   await forget(press.name);
