@@ -39,8 +39,8 @@ from kiosk.settings import KioskSettings, is_open, local_time
 log = logging.getLogger("kiosk.booth")
 
 TICK_S: Final = 0.1
-# A press that is older when it is on disk (the line or the kiosk was down), or of an unsure age, was made by somebody who
-# has left: thanks would puzzle whoever stands there now, and the question why would ask them for another's reason.
+# A press that is older when it is on disk (the line or the kiosk was down), or of an unsure age, was made by somebody
+# who has left: thanks would puzzle whoever stands there now, and the question why would ask them for another's reason.
 THANKED_WITHIN_MS: Final = 10_000
 
 
