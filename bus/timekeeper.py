@@ -76,7 +76,8 @@ class Timekeeper:
         self._lock = threading.Lock()
         floor_ms = self._read_floor()
         self._state = ClockState(boot=boot_id(), floor_ms=floor_ms)
-        self._written_ms = floor_ms
+        self._writing = threading.Lock()
+        self._written_ms = self._asked_ms = floor_ms
         if simulated is None and Path("/dev/rtc0").exists():
             # The kernel set the clock from the chip at boot (CONFIG_RTC_HCTOSYS): good if it is past the floor.
             reading = self._read()
@@ -84,11 +85,14 @@ class Timekeeper:
                 self._state = clock.vouch(self._state, mono_ns=reading.mono_ns, wall_ms=reading.wall_ms)
 
     def now(self) -> Stamp:
-        """The stamp of this moment."""
+        """The stamp of this moment. Never waits for the disk: event loops ask several times a second."""
         with self._lock:
             self._state, stamp = clock.observe(self._state, self._read())
-            if self._state.floor_ms - self._written_ms >= _FLOOR_EVERY_MS:
-                self._write_floor()
+            due = self._state.floor_ms - self._asked_ms >= _FLOOR_EVERY_MS
+            if due:
+                self._asked_ms = self._state.floor_ms
+        if due:
+            threading.Thread(target=self._write_floor, name="time floor", daemon=True).start()
         return stamp
 
     def confirm(self, wall_ms: int) -> None:
@@ -107,8 +111,7 @@ class Timekeeper:
 
     def close(self) -> None:
         """Keep the floor on disk."""
-        with self._lock:
-            self._write_floor()
+        self._write_floor()
 
     def _read(self) -> Reading:
         mono_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
@@ -128,13 +131,15 @@ class Timekeeper:
             return 0
 
     def _write_floor(self) -> None:
-        if self._state.floor_ms <= self._written_ms:
-            return
-        try:
-            replace_file(self._path, msgspec.json.encode({"floor_ms": self._state.floor_ms}))
-        except OSError:
-            return  # a full disk must not stop the clock; the floor in memory still holds
-        self._written_ms = self._state.floor_ms
+        with self._writing:
+            floor_ms = self._state.floor_ms
+            if floor_ms <= self._written_ms:
+                return
+            try:
+                replace_file(self._path, msgspec.json.encode({"floor_ms": floor_ms}))
+            except OSError:
+                return  # a full disk must not stop the clock; the floor in memory still holds
+            self._written_ms = floor_ms
 
 
 __all__ = ["Simulation", "Timekeeper", "boot_id", "kernel_error_ms", "kernel_offset_ms"]

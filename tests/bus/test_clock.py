@@ -1,13 +1,16 @@
 """The clock's rules as tables and properties, and the timekeeper against a simulated clock file."""
 
+import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bus import clock
 from bus.clock import ClockState, Quality, Reading, observe, vouch
+from bus.files import replace_file
 from bus.timekeeper import Timekeeper, boot_id
 
 S_NS = 10**9
@@ -120,3 +123,30 @@ def test_a_broken_floor_file_is_no_floor(tmp_path: Path, content: bytes) -> None
 
 def test_a_simulated_clock_that_cannot_be_read_is_unknown(tmp_path: Path) -> None:
     assert Timekeeper(tmp_path, simulated=tmp_path / "none").now().quality is Quality.UNKNOWN
+
+
+def test_a_slow_disk_holds_no_stamp_up_and_the_floor_gets_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated, disk = tmp_path / "clock", threading.Event()
+    written: list[bytes] = []
+
+    def slowly(path: Path, content: bytes) -> None:
+        assert disk.wait(10)
+        replace_file(path, content)
+        written.append(content)
+
+    monkeypatch.setattr("bus.timekeeper.replace_file", slowly)
+    simulate(simulated, 0, 1.0)
+    keeper = Timekeeper(tmp_path, simulated=simulated)
+    first = keeper.now()
+    for minutes in (1, 11, 22):  # ten minutes between two writings
+        simulate(simulated, minutes * 60_000, 1.0)
+        keeper.now()
+    assert not (tmp_path / "clock.json").exists()
+    disk.set()
+    keeper.close()
+    assert 1 <= len(written) <= 4
+    floor_ms = msgspec.json.decode((tmp_path / "clock.json").read_bytes())["floor_ms"]
+    assert floor_ms >= first.wall_ms + 22 * 60_000
+    assert keeper.now().quality is Quality.TRUSTED
