@@ -255,13 +255,18 @@ class DesiredIssuer:
         try:
             place = topics.read_device_topic(incoming.topic)
             reported = _reported.decode(incoming.body)
-        except (CommuneError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (CommuneError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             log.warning("report not readable %s", fields(topic=incoming.topic, error=error))
             return
         if reported.device != place.device:
             log.warning("report speaks for another %s", fields(topic=incoming.topic, device=reported.device))
             return
-        self._reached[place.device] = reported.reached.get(self._issuer, {})
+        # Reports are not signed: what we do not desire is not remembered, so they cannot fill the memory.
+        wanted = self._document.devices.get(place.device, {})
+        reached = {name: one for name, one in reported.reached.get(self._issuer, {}).items() if name in wanted}
+        if not reached and place.device not in self._reached:
+            return
+        self._reached[place.device] = reached
         if self._on_reported is not None:
             await self._on_reported(place.device, self._reached[place.device])
 

@@ -22,6 +22,10 @@ REPORTED_TYPE: Final = "application/vnd.commune.reported.v1+json"
 EntryClass = Literal["record", "sample"]
 Seq = Annotated[int, Meta(ge=1)]
 Range = tuple[Seq, Seq]  # first and last, both included
+# What comes unsigned is bounded, so that no sender makes a reader keep, or record, more than there is room for.
+Name = Annotated[str, Meta(max_length=64)]
+Detail = Annotated[str, Meta(max_length=500)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class Entry(Struct, frozen=True, omit_defaults=True):
@@ -103,11 +107,11 @@ class Status(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="sta
     """Birth and last will of a device: a hint only."""
 
     device: DeviceId
-    part: str
+    part: Name
     online: bool
-    version: str = ""
-    boot: str = ""
-    at_ms: int = 0
+    version: Name = ""
+    boot: Name = ""
+    at_ms: Count = 0
     v: int = 1
 
 
@@ -124,9 +128,9 @@ class Desired(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="de
 class Reached(Struct, frozen=True, omit_defaults=True):
     """How far a device has come with one desired property."""
 
-    version: int
+    version: Count
     result: Literal["done", "refused", "failed"]
-    detail: str = ""
+    detail: Detail = ""
 
 
 class Reported(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="reported"):

@@ -59,7 +59,7 @@ def read_status(incoming: Incoming) -> Status:
     place = topics.read_device_topic(incoming.topic)
     try:
         status = _status.decode(incoming.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptError(f"status of {place.device}: {error}") from error
     if place.leaf != "status" or status.device != place.device:
         raise WrongInputError(f"status of {status.device[:50]!r} came on {incoming.topic}")

@@ -14,7 +14,7 @@ from bus.desired import Act, DesiredState
 from bus.envelope import SigningKey
 from bus.errors import UnavailableError, WrongInputError
 from bus.link import Incoming
-from bus.messages import DESIRED_TYPE, STATUS_TYPE, Desired, Reached, encode
+from bus.messages import DESIRED_TYPE, REPORTED_TYPE, STATUS_TYPE, Desired, Reached, Reported, encode
 from bus.mqtt import Backoff, Link
 from bus.presence import Presence, last_will, read_status
 from tests.broker import Broker
@@ -269,3 +269,29 @@ async def test_birth_at_each_connect_and_goodbye(new_broker: Callable[[], Broker
     assert heard[0].content_type == STATUS_TYPE
     with pytest.raises(WrongInputError):
         read_status(Incoming(topics.status(site, "other"), heard[0].body, STATUS_TYPE, (), retain=False))
+
+
+async def test_a_report_of_what_is_not_desired_is_not_remembered(broker: Broker, tmp_path: Path, site: str) -> None:
+    """Reports are not signed: thousands of properties, or of devices, must not fill the issuer's memory."""
+    key = SigningKey.generate()
+    told: list[tuple[str, dict[str, Reached]]] = []
+
+    async def hear(device: str, reached: dict[str, Reached]) -> None:
+        told.append((device, reached))
+
+    link = Link(broker.config, f"{site}-agent", backoff=QUICK)
+    file = tmp_path / "issued.json"
+    issuer = DesiredIssuer(
+        link, site=site, issuer="agent", key=key, state_file=file, now_ms=lambda: 1000, on_reported=hear
+    )
+    flood = {f"p{number}": Reached(number, "done") for number in range(1_000)} | {"volume": Reached(1000, "done")}
+    async with link, Link(broker.config, f"noise-{site}", backoff=QUICK) as noise:
+        await link.ready()
+        await noise.ready()
+        await issuer.desire(DEVICE, "volume", 1)
+        for device in ("stranger", DEVICE):
+            report = encode(Reported(device, {"agent": flood}))
+            await noise.publish(topics.reported(site, device), report, content_type=REPORTED_TYPE)
+        await until(lambda: bool(told))
+    assert told == [(DEVICE, {"volume": Reached(1000, "done")})]
+    assert issuer.reached("stranger") == {}

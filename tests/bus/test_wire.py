@@ -188,3 +188,15 @@ def refuse(content: bytes, struct: type[msgspec.Struct]) -> None:
             read_data(read.kind, read.data)
         except CommuneError:
             return
+
+
+@pytest.mark.parametrize("field", ["part", "version", "boot", "detail"])
+def test_what_comes_unsigned_is_bounded(field: str) -> None:
+    name, longest = ("reported", 500) if field == "detail" else ("status", 64)
+    tree = json.loads(golden()[f"{name}.json"][0])
+    holder = tree["reached"]["s0001-agent"]["restart"] if field == "detail" else tree
+    holder[field] = "ế" * longest
+    msgspec.json.decode(json.dumps(tree), type=Status | Reported)
+    holder[field] += "x"
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(json.dumps(tree), type=Status | Reported)
