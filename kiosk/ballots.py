@@ -7,7 +7,7 @@ are rebuilt from the journal at start, so that a kiosk killed at any point knows
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -20,10 +20,11 @@ from bus.journal import Journal, Key
 from bus.logs import fields
 from bus.messages import Entry
 from kiosk.days import Days
+from kiosk.duty import Duty, come, on_duty, rebooted
 from kiosk.ledger import PressLedger
 from kiosk.panel.session import Known
 from kiosk.settings import KioskSettings, is_open, local_time
-from kiosk.votes import Judged, Pressed, Recent, judge, judge_unsure
+from kiosk.votes import Judged, Pressed, Recent, forget, judge, judge_unsure
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -66,9 +67,14 @@ class BallotBox:
         self._unflagged: list[RatingFlagged] = []
         self._flagging = asyncio.Lock()
         self._flag_tasks: set[asyncio.Future[None]] = set()
-        self.officer = ""
+        self._duty: Duty = ()
         self._badged: Stamp | None = None
         self._recover()
+
+    @property
+    def officer(self) -> str:
+        """The code of who is on duty now; "" for nobody."""
+        return self._duty[-1].officer if self._duty else ""
 
     def known(self, press: str) -> Known:
         """New, being written, or on disk."""
@@ -92,20 +98,23 @@ class BallotBox:
     def _take(self, ballot: Ballot, answer: "asyncio.Future[bool]") -> None:
         settings, stamp = self._settings(), self._stamp()
         pressed = Pressed(ballot.press, ballot.pressed_ms, ballot.level, settings.counter)
+        # The hours and the officer are those of the press: it may have been long under way.
+        age_ms = max(0, stamp.mono_ns // 1_000_000 - ballot.pressed_ms)
         # Nobody is out of hours on the word of a clock that nobody vouches for.
-        open_now = stamp.quality is Quality.UNKNOWN or is_open(settings, local_time(stamp.wall_ms))
+        unsure = ballot.age_unsure or stamp.quality is Quality.UNKNOWN
+        was_open = unsure or is_open(settings, local_time(stamp.wall_ms - age_ms))
         if ballot.age_unsure:
-            recent, judged = self._recent, judge_unsure(counter_open=open_now)
+            recent, judged = self._recent, judge_unsure()
         else:
-            recent, judged = judge(self._recent, pressed, counter_open=open_now)
+            recent, judged = judge(self._recent, pressed, counter_open=was_open)
         record = RatingPressed(
             press=ballot.press,
             source=ballot.source,
             level=ballot.level,
             levels=ballot.levels,
-            age_ms=max(0, stamp.mono_ns // 1_000_000 - ballot.pressed_ms),
+            age_ms=age_ms,
             counter=settings.counter,
-            officer=self.officer,
+            officer="" if ballot.age_unsure else on_duty(self._duty, ballot.pressed_ms),
             question=settings.question.id,
             language=ballot.language,
             replaces=judged.replaces,
@@ -127,7 +136,7 @@ class BallotBox:
             self._ledger.keep(record.press)
         else:
             self._ledger.give_up(record.press)
-            self._forget(record.press, judged)
+            self._recent = forget(self._recent, record.press, judged)
         for answer in (first, *others):
             if answer.done():
                 continue  # given up
@@ -167,7 +176,7 @@ class BallotBox:
             await self._write(totals, self._stamp())
 
     def _come_on_duty(self, duty: OfficerOnDuty, stamp: Stamp) -> None:
-        self.officer = duty.officer
+        self._duty = come(self._duty, stamp.mono_ns // 1_000_000, duty.officer)
         self._badged = stamp if duty.officer and duty.source == "badge" else None
 
     async def write_flags(self) -> None:
@@ -197,35 +206,36 @@ class BallotBox:
         await asyncio.wrap_future(self._journal.append(data, at=stamp))
         self._days.take(data, stamp)
 
-    def _forget(self, press: str, judged: Judged) -> None:
-        """A press that could not be written was never there."""
-        self._recent = tuple(
-            replace(one, replaced=False) if one.press == judged.replaces else one
-            for one in self._recent
-            if one.press != press
-        )
-
     def _recover(self) -> None:
-        presses = 0
-        boot = self._stamp().boot
+        presses, boot = 0, self._stamp().boot
+        told, boot_read = False, ""
         for entry, data in _records(self._journal):
+            if entry.at.boot != boot_read:
+                self._duty, boot_read = rebooted(self._duty), entry.at.boot
             match data:
                 case RatingPressed():
                     presses += 1
                     self._ledger.keep(data.press)
-                    self.officer = data.officer  # the record of who came on duty may have left the journal long ago
-                    if entry.at.boot == boot and AGE_UNSURE not in data.flags:
-                        pressed_ms = entry.at.mono_ns // 1_000_000 - data.age_ms
+                    pressed_ms = entry.at.mono_ns // 1_000_000 - data.age_ms
+                    sure = AGE_UNSURE not in data.flags
+                    # The record of who came on duty may have left the journal long ago: then presses tell. Once there
+                    # is one they do not: a press written beside it, or late, names whoever was there before.
+                    if sure and not told and on_duty(self._duty, pressed_ms) != data.officer:
+                        self._duty = come(self._duty, pressed_ms, data.officer)
+                    if sure and entry.at.boot == boot:
                         pressed = Pressed(data.press, pressed_ms, data.level, data.counter)
                         self._recent, judged = judge(self._recent, pressed, counter_open=True)
                         self._suspect(judged)
                 case OfficerOnDuty():
+                    told = True
                     self._come_on_duty(data, entry.at)
                 case RatingFlagged():
                     self._unflagged = [flag for flag in self._unflagged if flag != data]
                 case _:
                     pass
             self._days.take(data, entry.at)
+        if boot_read != boot:
+            self._duty = rebooted(self._duty)
         log.info("ballots recovered %s", fields(presses=presses))
 
 

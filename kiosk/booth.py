@@ -10,7 +10,7 @@ It knows no device and no screen: they subscribe. Everything runs on the event l
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -44,6 +44,14 @@ TICK_S: Final = 0.1
 THANKED_WITHIN_MS: Final = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A source of presses: is it there, and how many buttons it has told of."""
+
+    present: bool = False
+    buttons: int = 0
+
+
 class Booth:
     """One counter's kiosk. `settings` may be replaced at any time by `use`."""
 
@@ -52,8 +60,7 @@ class Booth:
         self.settings = settings
         self._clock = clock
         self._conditions = Conditions()
-        self._inputs: dict[str, bool] = {}
-        self._buttons: int | None = None
+        self._inputs: dict[str, _Source] = {}
         self._flow = Flow(language=settings.languages[0])
         self._pictures: list[Callable[[Picture], None]] = []
         self._prompts: list[Callable[[Prompt], None]] = []
@@ -87,11 +94,13 @@ class Booth:
         self.tick()
 
     def panel(self, *, present: bool, buttons: int | None = None, source: str = "panel") -> None:
-        """A source of presses with buttons (the panels, a keypad) has come or gone; one that is there is enough."""
-        self._inputs[source] = present
-        if buttons is not None and (present or self._buttons is None):
-            self._buttons = buttons
-        self._conditions = replace(self._conditions, panel=any(self._inputs.values()))
+        """A source of presses with buttons (the panels, a keypad) has come or gone; one that is there is enough.
+
+        The faces are those of the buttons that are there, the panel's before a keypad's.
+        """
+        before = self._inputs.get(source, _Source())
+        self._inputs[source] = _Source(present, before.buttons if buttons is None else buttons)
+        self._conditions = replace(self._conditions, panel=any(one.present for one in self._inputs.values()))
         self.tick()
 
     def network(self, *, up: bool) -> None:
@@ -166,6 +175,12 @@ class Booth:
 
     def _step(self, happened: Input) -> None:
         self._flow, effects = step(self._flow, happened, self.settings, now_ms=self.now_ms())
+        picture = self._draw(at_rest(self._flow) if self._flow.aside else self._flow)
+        aside = self._draw(self._flow) if self._flow.aside else None
+        if (picture, aside) != (self.picture, self._aside):
+            self.picture, self._aside = picture, aside
+            for show in list(self._pictures):
+                show(picture)
         for effect in effects:
             match effect:
                 case Prompt():
@@ -175,12 +190,11 @@ class Booth:
                     task = asyncio.get_running_loop().create_task(self._keep_reason(press, reason))
                     self._reasons.add(task)
                     task.add_done_callback(self._reasons.discard)
-        picture = self._draw(at_rest(self._flow) if self._flow.aside else self._flow)
-        aside = self._draw(self._flow) if self._flow.aside else None
-        if (picture, aside) != (self.picture, self._aside):
-            self.picture, self._aside = picture, aside
-            for show in list(self._pictures):
-                show(picture)
+
+    def _buttons(self) -> int:
+        """Of the source whose faces are shown; 0 where none has told of its buttons."""
+        ranked = sorted(self._inputs.items(), key=lambda item: (not item[1].present, item[0] != "panel"))
+        return next((one.buttons for _, one in ranked if one.buttons), 0)
 
     async def _keep_reason(self, press: str, reason: str) -> None:
         try:
@@ -192,5 +206,5 @@ class Booth:
         stamp = self._clock.now()
         unsure = stamp.quality is Quality.UNKNOWN
         clock = "" if unsure else local_time(stamp.wall_ms).strftime("%H:%M")
-        levels = self._buttons or self.settings.levels
+        levels = self._buttons() or self.settings.levels
         return draw(flow, self.settings, levels=levels, clock=clock, officer=self.box.officer)

@@ -90,9 +90,22 @@ def judge(recent: Recent, press: Pressed, *, counter_open: bool) -> tuple[Recent
     return remembered, Judged(replaces, sorted(flags), earlier_flags)
 
 
-def judge_unsure(*, counter_open: bool) -> Judged:
+def judge_unsure() -> Judged:
     """What to record of a press whose moment is unsure; the memory of the others stays as it is."""
-    return Judged("", [AGE_UNSURE] if counter_open else [AGE_UNSURE, OUT_OF_HOURS], {})
+    return Judged("", [AGE_UNSURE], {})
+
+
+def forget(recent: Recent, press: str, judged: Judged) -> Recent:
+    """A press that could not be written was never there: nothing is replaced or flagged because of it."""
+    return tuple(
+        replace(
+            one,
+            replaced=one.replaced and one.press != judged.replaces,
+            flags=one.flags - {flag for flag, presses in judged.flagged_earlier.items() if one.press in presses},
+        )
+        for one in recent
+        if one.press != press
+    )
 
 
 def _of_one_counter(recent: Recent, press: Pressed) -> tuple[list[Pressed], list[Pressed]]:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from concurrent.futures import Future
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,17 @@ import msgspec
 import pytest
 
 from bus.clock import Quality, Stamp
+from bus.config import JournalConfig
 from bus.entries import EntryData, OfficerOnDuty, RatingDay, RatingFlagged, RatingPressed, RatingReason
 from bus.errors import UnavailableError
+from bus.journal import Journal
 from bus.timekeeper import Simulation
 from hub.ratings.days import recount
-from kiosk.ballots import Ballot
+from kiosk.ballots import Ballot, BallotBox
 from kiosk.days import Days
 from kiosk.flow import View
 from kiosk.panel.session import Known
-from kiosk.settings import Hours, KioskSettings
+from kiosk.settings import LOCAL, Hours, KioskSettings
 from tests.kiosk.bench import BoothBench, presses, records, until
 
 MASHED = [RatingFlagged(["P-1/0000000A/1", "P-1/0000000A/2"], "mashing")]
@@ -154,10 +157,149 @@ async def test_whoever_offers_a_press_that_is_being_written_waits_though_the_fir
 
 async def test_the_officer_is_known_though_the_record_of_coming_on_duty_has_left_the_journal(tmp_path: Path) -> None:
     bench = BoothBench(tmp_path)
-    bench.booth.box.officer = "CB-07"  # as if its record were there no more
-    await bench.booth.put(ballot(bench, 1))
+    told = (("CB-06", 5_000), ("CB-07", 50), ("CB-06", 4_000), ("", 3_600_000 * 24 * 400))  # late ones stand behind
+    for seq, (officer, age_ms) in enumerate(told):
+        await bench.journal.record(RatingPressed(f"P-1/0000000A/{seq}", "panel", 1, 5, age_ms, "1", officer))
     bench = bench.again()
     assert bench.booth.box.officer == "CB-07"
+    bench.close()
+
+
+async def test_who_signed_off_stays_off_over_a_restart_though_a_press_was_under_way(tmp_path: Path) -> None:
+    """A press that is appended while the duty is being written names the officer before, and stands after it."""
+    bench = BoothBench(tmp_path)
+    await bench.booth.box.set_officer("CB-07", "console")
+    leaving = asyncio.ensure_future(bench.booth.box.set_officer("", "console"))
+    await asyncio.sleep(0)
+    assert bench.booth.box.officer == "CB-07"
+    await asyncio.gather(bench.booth.put(ballot(bench, 1)), leaving)
+    assert isinstance([data for _, data in records(bench.journal)][-1], RatingPressed)
+    assert presses(bench.journal)[0].officer == "CB-07"
+    bench = bench.again()
+    assert bench.booth.box.officer == ""
+    bench.close()
+
+
+class Box:
+    """A ballot box whose time is told: `at("14:05")` on one Monday, its boot at midnight."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.at("06:00")
+        self.journal = Journal(folder, stamp=lambda: self.stamp, config=JournalConfig())
+        self.box = BallotBox(self.journal, stamp=lambda: self.stamp, settings=KioskSettings)
+
+    def at(self, clock: str) -> int:
+        """It is this time now; returns it as the monotonic clock has it."""
+        moment = datetime.fromisoformat(f"2026-09-21T{clock}").replace(tzinfo=LOCAL)
+        wall_ms = round(moment.timestamp() * 1000)
+        since_ms = (moment.hour * 60 + moment.minute) * 60_000
+        self.stamp = Stamp("b" * 32, since_ms * 1_000_000, wall_ms, Quality.TRUSTED)
+        return since_ms
+
+    def again(self) -> "Box":
+        self.journal.close()
+        return Box(self.folder)
+
+
+async def test_a_late_press_gets_the_hours_and_the_officer_of_when_it_was_made(tmp_path: Path) -> None:
+    bench, names = Box(tmp_path), iter(range(1, 100))
+    for clock, officer in (("07:00", "CB-07"), ("13:30", "CB-08"), ("17:00", "CB-09")):
+        bench.at(clock)
+        await bench.box.set_officer(officer, "console")
+
+    async def handed_in(made: str, *, age_unsure: bool = False) -> tuple[str, list[str]]:
+        pressed_ms = bench.at(made)
+        bench.at("17:05")
+        late = Ballot(f"touch-a/0000000A/{next(names)}", "touch", 1, 5, pressed_ms, age_unsure=age_unsure)
+        await bench.box.put(late)
+        return presses(bench.journal)[-1].officer, presses(bench.journal)[-1].flags
+
+    for _ in range(2):  # before and after a restart
+        assert await handed_in("14:05") == ("CB-08", [])
+        assert await handed_in("09:15") == ("CB-07", [])
+        assert await handed_in("12:00") == ("CB-07", ["out-of-hours"])
+        assert await handed_in("06:30") == ("", ["out-of-hours"])
+        assert await handed_in("17:04") == ("CB-09", ["out-of-hours"])
+        assert await handed_in("14:05", age_unsure=True) == ("", ["age-unsure"])
+        assert bench.box.officer == "CB-09"
+        bench = bench.again()
+    bench.journal.close()
+
+
+async def test_flags_that_a_press_brought_which_could_not_be_written_come_with_its_repetition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = BoothBench(tmp_path)
+    for seq in (1, 2):
+        await bench.booth.put(ballot(bench, seq, level=seq))
+    refused: Future[Any] = Future()
+    refused.set_exception(UnavailableError("no room"))
+    third = ballot(bench, 3, level=3)
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.journal, "append", lambda *_, **__: refused)
+        with pytest.raises(UnavailableError):
+            await bench.booth.put(third)
+    await bench.booth.put(third)
+    await until(lambda: flags(bench) == MASHED)
+    bench.close()
+
+
+async def test_whoever_handed_a_press_in_may_give_up_while_it_is_written(tmp_path: Path) -> None:
+    """The touch page's handler is cancelled with its request; the press is stored and thanked for all the same."""
+    bench = BoothBench(tmp_path)
+    lit: list[bool] = []
+
+    async def handler() -> None:
+        await bench.booth.put(ballot(bench, 1), on_disk=lambda: lit.append(True))
+
+    request = asyncio.create_task(handler())
+    await asyncio.sleep(0)
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    await until(lambda: bench.booth.picture.view is View.THANKS)
+    assert lit == [True]
+    assert [press.press for press in presses(bench.journal)] == ["P-1/0000000A/1"]
+    assert await bench.booth.put(ballot(bench, 1)) is False
+    bench.close()
+
+
+async def test_the_lamp_is_told_before_anything_is_drawn_or_said(tmp_path: Path) -> None:
+    bench, order = BoothBench(tmp_path), list[str]()
+    bench.booth.on_picture(lambda picture: order.append(picture.view))
+    bench.booth.on_prompt(lambda prompt: order.append(f"say {prompt.name}"))
+    order.clear()
+    await bench.booth.put(ballot(bench, 1), on_disk=lambda: order.append("lamp"))
+    await until(lambda: len(order) == 3)
+    assert order == ["lamp", "thanks", "say thanks"]
+    bench.close()
+
+
+async def test_a_press_that_is_being_written_at_the_end_is_stored(tmp_path: Path) -> None:
+    bench = BoothBench(tmp_path)
+    pressed = [bench.booth.put(ballot(bench, seq)) for seq in range(1, 20)]
+    await asyncio.to_thread(bench.journal.close)
+    assert await asyncio.gather(*pressed) == [True] * 19
+    bench = BoothBench(tmp_path)
+    assert len(presses(bench.journal)) == 19
+    bench.close()
+
+
+async def test_the_faces_are_of_the_buttons_that_are_there(tmp_path: Path) -> None:
+    bench = BoothBench(tmp_path)
+
+    def faces(source: str, *, present: bool, buttons: int | None = None) -> int:
+        bench.booth.panel(present=present, buttons=buttons, source=source)
+        return len(bench.booth.picture.levels)
+
+    assert faces("k", present=False, buttons=3) == 3  # the keypad tells of its keys before it is plugged in
+    assert faces("panel", present=True, buttons=5) == 5
+    assert faces("k", present=True, buttons=3) == 5  # the panel's before a keypad's
+    assert faces("k", present=False, buttons=3) == 5
+    assert faces("k", present=True, buttons=3) == 5
+    assert faces("panel", present=False) == 3
+    assert faces("panel", present=True, buttons=4) == 4
     bench.close()
 
 
