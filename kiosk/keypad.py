@@ -6,7 +6,7 @@ press's time is when the event is read; each opening has a random name, so that 
 """
 
 import asyncio
-import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -45,31 +45,32 @@ class Keypad:
         self._keys = keys
         self._booth = booth
         self._name = name
-        self._writes: set[asyncio.Future[bool]] = set()
 
     async def run(self) -> None:
-        """Serve the keypad until cancelled; one that is unplugged is opened again."""
+        """Serve the keypad until cancelled; one that is unplugged, or will not serve, is opened again."""
         self._say(present=False)
+        said = ""
         while True:
             try:
-                descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            except OSError:
-                await asyncio.sleep(_REOPEN_S)
-                continue
-            try:
-                await self._serve(descriptor)
-            finally:
-                self._say(present=False)
-                os.close(descriptor)
+                await self._open_and_serve()
+                said = ""
+            except OSError as error:
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("keypad does not serve %s", fields(path=self.path, error=error))
+            await asyncio.sleep(_REOPEN_S)
 
-    async def drain(self) -> None:
-        """Wait until presses being written are on disk."""
-        if self._writes:
-            await asyncio.wait(self._writes)
+    async def _open_and_serve(self) -> None:
+        """Until it is gone; `OSError` where it cannot be opened, is another's, or cannot be waited for."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            _grab(descriptor)
+            await self._serve(descriptor)
+        finally:
+            self._say(present=False)
+            os.close(descriptor)
 
     async def _serve(self, descriptor: int) -> None:
-        with contextlib.suppress(OSError):  # not an input device (a test's pipe), or grabbed already
-            fcntl.ioctl(descriptor, _EVIOCGRAB, 1)
         loop, gone = asyncio.get_running_loop(), asyncio.Event()
         opening, held, seq = secrets.token_hex(4).upper(), b"", 0
 
@@ -92,10 +93,10 @@ class Keypad:
                     self._press(f"{self._name}/{opening}/{seq}", self._keys.index(code) + 1)
             held = held[whole:]
 
-        self._say(present=True)
-        log.info("keypad open %s", fields(path=self.path))
         loop.add_reader(descriptor, readable)
         try:
+            self._say(present=True)
+            log.info("keypad open %s", fields(path=self.path))
             await gone.wait()
         finally:
             loop.remove_reader(descriptor)
@@ -107,11 +108,17 @@ class Keypad:
 
     def _press(self, press: str, level: int) -> None:
         ballot = Ballot(press, "keypad", level, len(self._keys), self._booth.now_ms())
-        write = self._booth.put(ballot)
-        self._writes.add(write)
-        write.add_done_callback(self._written)
+        self._booth.put(ballot).add_done_callback(self._written)
 
     def _written(self, write: "asyncio.Future[bool]") -> None:
-        self._writes.discard(write)
         if write.exception() is not None:
             self.refused_writes += 1
+
+
+def _grab(descriptor: int) -> None:
+    """Have its keys for us alone; `OSError` where another has them: they would reach us never."""
+    try:
+        fcntl.ioctl(descriptor, _EVIOCGRAB, 1)
+    except OSError as error:
+        if error.errno not in (errno.ENOTTY, errno.EINVAL):  # no input device (a test's pipe)
+            raise

@@ -1,8 +1,8 @@
 """Composes the kiosk: inputs, ballot box, flow, screens, sound, journal, uplink. Decides nothing itself.
 
 What a citizen needs (panel, disk, lamps, picture) never waits for what may be away (broker, hub, touch page, screen,
-sound device): those run beside it and are tried again. Ending: inputs stop, presses being written are written, then the
-journal closes; all within 5 s.
+sound device): those run beside it and are tried again. Ending: inputs stop, then the journal closes, which writes the
+presses that are under way; all within 5 s.
 """
 
 import asyncio
@@ -211,15 +211,12 @@ class Resident:
     async def _end(self) -> None:
         try:
             async with asyncio.timeout(_DRAIN_S):
-                await self._panels.drain()
-                for keypad in self._keypads:
-                    await keypad.drain()
                 await self._courier.close()
                 await self._presence.goodbye()
                 await self._link.close()
         except TimeoutError:
             log.error("gave up ending in order %s", fields(after_s=_DRAIN_S))
-        await asyncio.to_thread(self._journal.close)
+        await asyncio.to_thread(self._journal.close)  # writes the presses that it has been given
         self._clock.close()
 
 

@@ -47,7 +47,6 @@ class PanelDesk:
         self._booth = booth
         self._panels = panels
         self._session = Session()
-        self._writes: set[asyncio.Future[bool]] = set()
         self.port: Final = SerialPort(
             path, on_open=self._opened, on_close=lambda: self._take(Closed()), on_bytes=self._bytes, baud=baud
         )
@@ -63,11 +62,6 @@ class PanelDesk:
         everything = (1 << self.buttons) - 1
         self.port.write(encode(Led(everything, 2)))
         asyncio.get_running_loop().call_later(seconds, lambda: self.port.write(encode(Led(0, 0))))
-
-    async def drain(self) -> None:
-        """Wait until presses being written are on disk (or refused)."""
-        if self._writes:
-            await asyncio.wait(self._writes)
 
     def refused_buttons(self) -> int:
         """Presses that named a button the panel said it does not have."""
@@ -118,11 +112,9 @@ class PanelDesk:
     def _record(self, press: Record) -> None:
         ballot = Ballot(press.press, "panel", press.button, press.buttons, press.pressed_ms)
         write = self._booth.put(ballot, on_disk=lambda: self._take(Durable(press.press)))
-        self._writes.add(write)
         write.add_done_callback(self._written)
 
     def _written(self, write: "asyncio.Future[bool]") -> None:
-        self._writes.discard(write)
         if write.exception() is not None:
             self.refused_writes += 1  # the panel repeats it
 
@@ -142,11 +134,6 @@ class Panels:
         async with asyncio.TaskGroup() as group:
             for desk in self.desks:
                 group.create_task(desk.run(), name=f"panel {desk.port.path}")
-
-    async def drain(self) -> None:
-        """Wait until presses being written are on disk."""
-        for desk in self.desks:
-            await desk.drain()
 
     def blink(self, seconds: float) -> None:
         """Every panel that is there blinks."""

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import select
+import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -101,7 +102,8 @@ class SerialPort:
             line = await asyncio.to_thread(
                 serial.Serial, self.path, self._baud, timeout=0, write_timeout=0, exclusive=True
             )
-        except (OSError, ValueError) as error:  # SerialException is an OSError
+        # SerialException is an OSError; termios.error is none, and comes where it is unplugged while it is opened.
+        except (OSError, ValueError, termios.error) as error:
             if self.counters.failed_opens % 50 == 0:
                 log.warning("panel line does not open %s", fields(path=self.path, error=error))
             self.counters.failed_opens += 1

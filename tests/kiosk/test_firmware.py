@@ -93,7 +93,6 @@ async def kiosk_at(line: str, bench: BoothBench) -> AsyncIterator[Panels]:
         await until(lambda: panels.desks[0].present)
         yield panels
     finally:
-        await panels.drain()
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

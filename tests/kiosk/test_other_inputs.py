@@ -2,14 +2,20 @@
 
 import asyncio
 import contextlib
+import errno
+import fcntl
 import os
+import termios
 from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from bus.entries import OfficerOnDuty
+from bus.errors import UnavailableError
 from kiosk.badge import BadgeReader
 from kiosk.flow import View
 from kiosk.keypad import EVENT, Keypad
@@ -83,6 +89,91 @@ async def test_the_picture_has_the_keypads_levels_and_says_that_it_is_gone(tmp_p
         await until(lambda: presses(bench.journal))
         os.close(writer)
     assert [(press.level, press.levels) for press in presses(bench.journal)] == [(3, 3)]
+    bench.close()
+
+
+async def test_a_path_that_cannot_be_waited_for_is_said_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("kiosk.keypad._REOPEN_S", 0.01)
+    bench, path = BoothBench(tmp_path), tmp_path / "event0"
+    path.write_bytes(key(79, 1))
+    keypad = Keypad(str(path), KEYS, bench.booth, name="k")
+    async with running(keypad.run()):
+        await until(lambda: "keypad does not serve" in caplog.text)
+        assert not keypad.present
+        path.unlink()
+        os.mkfifo(path)
+        await until(lambda: keypad.present)
+    bench.close()
+
+
+async def test_a_keypad_that_another_has_grabbed_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kiosk.keypad._REOPEN_S", 0.01)
+    bench, fifo = BoothBench(tmp_path), tmp_path / "event0"
+    os.mkfifo(fifo)
+    answers, asked = [errno.EBUSY, errno.EBUSY, errno.EINVAL], list[bool]()
+    keypad = Keypad(str(fifo), KEYS, bench.booth, name="k")
+
+    def ioctl(*_: object) -> None:
+        asked.append(keypad.present)
+        number = answers.pop(0)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    async with running(keypad.run()):
+        await until(lambda: keypad.present)
+    assert asked == [False] * 3
+    bench.close()
+
+
+async def test_presses_of_a_keypad_that_the_disk_refuses_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, fifo = BoothBench(tmp_path), tmp_path / "event0"
+    os.mkfifo(fifo)
+    refused: Future[Any] = Future()
+    refused.set_exception(UnavailableError("no room"))
+    monkeypatch.setattr(bench.journal, "append", lambda *_, **__: refused)
+    keypad = Keypad(str(fifo), KEYS, bench.booth, name="k")
+    async with running(keypad.run()):
+        await until(lambda: keypad.present)
+        writer = os.open(fifo, os.O_WRONLY)
+        os.write(writer, key(79, 1))
+        await until(lambda: keypad.refused_writes == 1)
+        os.close(writer)
+    bench.close()
+
+
+async def test_a_scanner_unplugged_while_it_is_opened_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pyserial passes the kernel's word on as `termios.error`, which is no OSError."""
+    bench = BoothBench(tmp_path, msgspec.structs.replace(ALWAYS_OPEN, officers=[Officer("CB-07", "Hoa", "77")]))
+    master, held = os.openpty()
+    path, set_attributes = tmp_path / "scanner", termios.tcsetattr
+    path.symlink_to(os.ttyname(held))
+    os.close(held)
+
+    def unplugged(*arguments: Any) -> None:
+        nonlocal master
+        if master >= 0:
+            os.close(master)  # the line hangs up
+            master = -1
+        set_attributes(*arguments)
+
+    monkeypatch.setattr(termios, "tcsetattr", unplugged)
+    reader = BadgeReader(str(path), bench.booth, baud=9600)
+    async with running(reader.run()):
+        await until(lambda: reader.port.counters.failed_opens)
+        again, held = os.openpty()
+        path.unlink()
+        path.symlink_to(os.ttyname(held))
+        await until(lambda: reader.port.counters.opened)
+        os.write(again, b"77\r\n")
+        await until(lambda: bench.booth.box.officer == "CB-07")
+    os.close(again)
+    os.close(held)
     bench.close()
 
 

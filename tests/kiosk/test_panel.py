@@ -27,7 +27,6 @@ async def serving(panels: Panels) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await panels.drain()
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
