@@ -23,6 +23,7 @@ class Cause(StrEnum):
     TSLCD_DOWN = "tslcd-down"
     LINE_FLAPPING = "line-flapping"
     LINE_DEGRADED = "line-degraded"
+    CANNOT_PROBE = "cannot-probe"
     DNS_DEAD = "dns-dead"
     WEB_BROKEN = "web-broken"
     HUB_UNREACHABLE = "hub-unreachable"

@@ -5,7 +5,7 @@ lies behind a fault cannot be blamed. `agent.settling` decides when a finding is
 it into words. Confidence is from 0 to 1 and says how well the evidence tells this cause from its neighbours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,9 +13,11 @@ from agent.causes import Cause
 from agent.ladder import NS_PER_S, Kind, State, View
 
 FLAPS: Final = 3
-WITHIN_DAYS: Final = (2, 7, 14, 30)
+WITHIN_DAYS: Final = (2, 7, 14, 30, 60, 90, 180, 365)
+LIGHT_DAYS: Final = 30  # a fall of light that ends later than this is not told: a guess beyond it is none
 _NEAR_SHARE: Final = 0.3
 LIVING_NS: Final = 30 * NS_PER_S  # what flapped and has been down for so long since is plainly down
+_TOGETHER_S: Final = 2.0  # beside its interval: how far apart neighbours may fall silent of the same fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ class Finding:
 
     `since_ns` is its first symptom; `witnesses` are the rungs that must have been heard since before it may be told,
     but for a finding that is `sure`; `also` lists all lines that are down. `within_days`, of what is still to come, is
-    one of `WITHIN_DAYS`: it is told again when less time is left, not each day.
+    one of `WITHIN_DAYS`: it is told again when less time is left, not each day. `cleared`: what lies before the blamed
+    has been heard since, and so is known to work.
     """
 
     cause: Cause
@@ -92,6 +95,7 @@ class Finding:
     sure: bool = False
     also: tuple[str, ...] = ()
     within_days: int | None = None
+    cleared: bool = True
 
     @property
     def identity(self) -> tuple[Cause, str, int | None]:
@@ -136,7 +140,7 @@ def _lan(board: Board) -> Finding | None:
     used = _used_routers(board)
     down = [view for view in used if view.state is State.DOWN]
     if down:
-        return _dead_router(near, down[0])
+        return _dead_router(near, down[0], board.part_time)
     if not board.routes and board.port is not None and board.lines:
         return Finding(Cause.NO_ROUTE, board.port.name, board.port.since_ns)
     if (wrong := _wrong_route(board)) is not None:
@@ -155,15 +159,27 @@ def _used_routers(board: Board) -> list[View]:
     return [view for view in routers if view.rung.id in main] or routers
 
 
-def _dead_router(near: list[View], router: View) -> Finding:
-    """The router is silent: it alone, or all of the LAN and so what carries it?"""
+def _dead_router(near: list[View], router: View, part_time: frozenset[str]) -> Finding:
+    """The router is silent: it alone, or all of the LAN and so what carries it?
+
+    Whoever answers now clears the LAN. Silence speaks against it only where it began with the router's: a printer that
+    was off before, or is off at night, has no say.
+    """
     peers = [view for view in near if view.rung.id != router.rung.id]
     witnesses = tuple(view.rung.id for view in near if view.rung.interval_s <= 2)
-    if not peers:
-        return Finding(Cause.ROUTER_DEAD, router.rung.id, router.onset_ns, 0.6, witnesses)
     if any(view.good_ns >= router.onset_ns for view in peers):
         return Finding(Cause.ROUTER_DEAD, router.rung.id, router.onset_ns, 0.95, witnesses)
-    return Finding(Cause.SWITCH_DEAD, "switch", router.onset_ns, 0.85, witnesses)
+    if any(view.rung.id not in part_time and _fell_silent_with(view, router) for view in peers):
+        return Finding(Cause.SWITCH_DEAD, "switch", router.onset_ns, 0.85, witnesses)
+    return Finding(Cause.ROUTER_DEAD, router.rung.id, router.onset_ns, 0.6, witnesses, cleared=False)
+
+
+def _fell_silent_with(peer: View, router: View) -> bool:
+    """Whether the peer answered up to when the router did. A switch is never merely off: it need not have answered."""
+    if not peer.good_ns and peer.rung.kind is not Kind.SWITCH:
+        return False
+    slack_ns = int((2 * max(peer.rung.interval_s, router.rung.interval_s) + _TOGETHER_S) * NS_PER_S)
+    return peer.good_ns >= router.good_ns - slack_ns
 
 
 def _wrong_route(board: Board) -> Finding | None:
@@ -231,6 +247,8 @@ def _lines_down(
 
 def _beyond(board: Board) -> Finding | None:
     nearer: tuple[Kind, ...] = (Kind.SWITCH, Kind.ROUTER, Kind.LINE)
+    if (blind := _unasked(board, nearer)) is not None:
+        return blind  # whose fault it is that something beyond does not answer cannot be said
     for kind, cause in ((Kind.DNS, Cause.DNS_DEAD), (Kind.WEB, Cause.WEB_BROKEN), (Kind.HUB, Cause.HUB_UNREACHABLE)):
         nearer = (*nearer, kind)
         for view in _of(board, kind):
@@ -247,7 +265,7 @@ def _beyond(board: Board) -> Finding | None:
         if view.rung.id not in board.part_time and _proved(board, view):
             near = (Kind.SWITCH, Kind.ROUTER)
             return Finding(Cause.HOST_DOWN, view.rung.id, view.onset_ns, 0.9, tuple(_prompt(board, near)))
-    return None
+    return _unasked(board, Kind)
 
 
 def _service_cause(view: View) -> Cause:
@@ -255,6 +273,20 @@ def _service_cause(view: View) -> Cause:
     if reason == "expired-certificate":
         return Cause.CERTIFICATE_EXPIRED
     return Cause.CERTIFICATE_BAD if reason == "bad-certificate" else Cause.SERVICE_DOWN
+
+
+def _unasked(board: Board, kinds: Iterable[Kind]) -> Finding | None:
+    """Rungs of these kinds that are not known because the box could not ask: no fault of theirs, and not fine."""
+    wanted = set(kinds)
+    blind = [
+        view.unasked_ns
+        for view in board.views.values()
+        if view.rung.kind in wanted
+        and view.state is State.UNKNOWN
+        and view.unasked_ns
+        and board.now_ns - view.unasked_ns <= view.rung.stale_ns
+    ]
+    return Finding(Cause.CANNOT_PROBE, since_ns=min(blind), confidence=1.0) if blind else None
 
 
 def _warnings(board: Board) -> Finding | None:

@@ -8,7 +8,8 @@ Rules:
 - It comes up again on two good bursts.
 - A failure only counts while what the rung stands on is up: when that comes back, everything above starts over from
   `UNKNOWN`, and a failure from before has no say any more. So a break and its mending are each one change, at the root.
-- A rung without a result for `stale_s` is `UNKNOWN`: no data is a state of its own.
+- A rung without a result for `stale_ns` is `UNKNOWN`: no data is a state of its own. A probe that the box could not
+  make is no result, and is only remembered.
 - Loss is told apart from failure: it is measured over a window, over pings alone.
 
 What follows from the states is the business of `agent.diagnosis`.
@@ -78,7 +79,7 @@ class Rung:
 class Track:
     """What one target said lately. `first_ns` is the start of the first probe of the present run of like results.
 
-    `fault` is the newest result that failed.
+    `fault` is the newest result that failed. `unasked_ns` is when the newest probe could not be made; 0: it could.
     """
 
     fails: int = 0
@@ -91,6 +92,7 @@ class Track:
     bursts: tuple[tuple[int, float], ...] = ()
     last: ProbeResult | None = None
     fault: ProbeResult | None = None
+    unasked_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class View:
 
     `moving`: evidence against the present state, not enough yet. `good_ns` and `asked_ns` are when the newest good and
     the newest probe began: a success that began after a fault did clears the rung of it. Loss is None before any burst.
+    `unasked_ns`: when its newest probe could not be made, 0 where it could.
     """
 
     rung: Rung
@@ -148,6 +151,7 @@ class View:
     lossy_ns: int
     turns: int
     last: ProbeResult | None
+    unasked_ns: int = 0
 
     @property
     def noisy(self) -> bool:
@@ -168,7 +172,10 @@ def build(rungs: Iterable[Rung], pace: Pace | None = None) -> Ladder:
 
 def take(ladder: Ladder, result: ProbeResult) -> Ladder:
     """Take in one probe's result."""
-    track = _follow(ladder.tracks.get(result.target, Track()), result, ladder.pace)
+    track = ladder.tracks.get(result.target, Track())
+    if not result.asked:
+        return replace(ladder, tracks={**ladder.tracks, result.target: replace(track, unasked_ns=result.mono_ns)})
+    track = _follow(track, result, ladder.pace)
     ladder = replace(ladder, tracks={**ladder.tracks, result.target: track})
     for rung in ladder.rungs:
         if result.target in rung.targets:
@@ -207,12 +214,8 @@ def views(ladder: Ladder) -> dict[str, View]:
     return {rung.id: _view(ladder, rung) for rung in ladder.rungs}
 
 
-def above(ladder: Ladder, root: str) -> set[str]:
-    """The rungs that cannot be up while `root` is down and that no other rung can carry in its place."""
-    return _cut_off(ladder, {root})
-
-
 def _cut_off(ladder: Ladder, roots: set[str]) -> set[str]:
+    """The rungs that cannot be up while `roots` are down and that no other rung can carry in their place."""
     gone = set(roots)
     for rung in ladder.rungs:
         if any(set(group) <= gone for group in rung.needs):
@@ -349,6 +352,7 @@ def _view(ladder: Ladder, rung: Rung) -> View:
         lossy_ns=standing.lossy_ns,
         turns=len(standing.turns),
         last=max(faults, key=lambda fault: fault.mono_ns) if faults and (down or failing) else newest.last,
+        unasked_ns=max((track.unasked_ns for track in tracks), default=0),
     )
 
 

@@ -34,6 +34,12 @@ class Metrics(Collector):
         self._ups: UpsState | None = None
         self._probes = Counter("commune_probe_bursts", "Probes done.", ["target"], registry=self.registry)
         self._failures = Counter("commune_probe_failures", "Probes failed.", ["target"], registry=self.registry)
+        self._unasked = Counter(
+            "commune_probe_unasked",
+            "Probes that the box itself could not make, and so say nothing of the line.",
+            ["target"],
+            registry=self.registry,
+        )
         self._diagnosis = Gauge(
             "commune_diagnosis_info",
             "The one cause of what is wrong at the site; fine when nothing is.",
@@ -43,7 +49,11 @@ class Metrics(Collector):
         self.registry.register(self)  # last: the registry asks for all names at once
 
     def take_result(self, result: ProbeResult) -> None:
-        """A probe has ended."""
+        """A probe has ended. One that could not be made is counted apart, and takes the one before it away."""
+        if not result.asked:
+            self._results.pop(result.target, None)
+            self._unasked.labels(result.target).inc()
+            return
         self._results[result.target] = result
         self._probes.labels(result.target).inc()
         self._failures.labels(result.target).inc(0 if result.success else 1)

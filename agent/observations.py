@@ -6,6 +6,9 @@ take, how much was lost. `None` always means "not observed", never "fine".
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+UNASKED: Final = "error"  # the reason of a probe that the box itself could not make
 
 
 class Duplex(StrEnum):
@@ -71,6 +74,11 @@ class ProbeResult:
     detail: str = ""
     certificate_days: float | None = None
     http_status: int | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether the question went out. Where not (`error`: no right, no file handle left) nothing was observed."""
+        return self.reason != UNASKED
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.config import Config, OpticalConfig, PowerConfig, SnmpConfig, SwitchPortConfig
-from agent.diagnosis import WITHIN_DAYS, PowerView
+from agent.diagnosis import LIGHT_DAYS, PowerView
 from agent.metrics import Metrics
 from agent.observations import OpticalPower
 from agent.senses.health import HealthWatch
@@ -118,7 +118,7 @@ class Rounds:
         self._metrics.take_optical(optical.line, light, threshold_dbm=optical.threshold_dbm, days_left=days_left)
         if light.received_dbm <= optical.threshold_dbm:
             self._low[optical.line] = 0.0
-        elif days_left is not None and days_left <= WITHIN_DAYS[-1]:
+        elif days_left is not None and days_left <= LIGHT_DAYS:
             self._low[optical.line] = days_left
 
     async def _watch_switch(self) -> None:

@@ -50,6 +50,7 @@ _SAYS: Final[dict[Cause, str]] = {
     Cause.TSLCD_DOWN: msgid("The specialised data network ({name}) is down; the Internet works."),
     Cause.LINE_FLAPPING: msgid("The line {name} keeps dropping and coming back."),
     Cause.LINE_DEGRADED: msgid("The line {name} is losing data: pages are slow, meetings break up."),
+    Cause.CANNOT_PROBE: msgid("The box itself cannot test the lines, so nothing sure can be said about them."),
     Cause.DNS_DEAD: msgid("Names are not found (DNS): the lines work, but web addresses do not open."),
     Cause.WEB_BROKEN: msgid("The line {name} is up, but web pages do not come through it."),
     Cause.HUB_UNREACHABLE: msgid("The province's monitoring centre does not answer; the commune's own lines work."),
@@ -90,6 +91,7 @@ _DO: Final[dict[Cause, str]] = {
     Cause.TSLCD_DOWN: msgid("{call}; say that the specialised data network is down."),
     Cause.LINE_FLAPPING: msgid("{call}; say that the line keeps dropping."),
     Cause.LINE_DEGRADED: msgid("{call}; say that the line is losing packets."),
+    Cause.CANNOT_PROBE: msgid("Nothing to do here; tell the province's engineers: the box's log says what is missing."),
     Cause.DNS_DEAD: msgid("Switch the router off and on again; if this stays, tell the province's engineers."),
     Cause.WEB_BROKEN: msgid("Open any web page and see whether it asks for a sign-in or payment; otherwise {call}."),
     Cause.HUB_UNREACHABLE: msgid("Nothing to do here: everything is kept and sent later. The province is looking."),
@@ -105,6 +107,9 @@ _DO: Final[dict[Cause, str]] = {
     Cause.CERTIFICATE_ENDING: msgid("Nothing to do here; {call}."),
 }
 
+# Where no neighbour has been heard, nothing is known of the office network.
+_ROUTER_SILENT: Final = msgid("The router ({name}) does not answer; whether the office network works is not known.")
+
 _CALLS: Final = {
     (True, True): msgid("call {provider} on {hotline}, contract {contract}"),
     (True, False): msgid("call {provider} on {hotline}"),
@@ -119,7 +124,10 @@ def words_for(finding: Finding, words: Words) -> tuple[Sentence, Sentence]:
     """What is wrong, and what to do."""
     name = words.names.get(finding.subject, finding.subject)
     call = _call(words.contacts.get(finding.subject, Contact()))
-    says = say(_SAYS[finding.cause], name=name, days=str(finding.within_days))
+    text = _SAYS[finding.cause]
+    if finding.cause is Cause.ROUTER_DEAD and not finding.cleared:
+        text = _ROUTER_SILENT
+    says = say(text, name=name, days=str(finding.within_days))
     do = say(_DO[finding.cause], name=name, call=call)
     return says, Sentence(vi=_capital(do.vi), en=_capital(do.en))
 

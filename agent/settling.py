@@ -18,6 +18,7 @@ UNREST_NS: Final = 10 * NS_PER_S  # what keeps changing is told as it stands aft
 
 _HOLDS_S: Final[dict[Cause, float]] = {
     Cause.NO_DATA: 8.0,
+    Cause.CANNOT_PROBE: 4.0,  # one that fell between two that could be made is nothing
     Cause.NO_ADDRESS: 6.0,  # a lease takes its time after the cable is in
     Cause.NO_ROUTE: 2.0,
     Cause.SPEED_FELL: 5.0,  # ports negotiate in steps

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from agent.observations import ProbeResult
+from agent.observations import UNASKED, ProbeResult
 from agent.senses import tcp
 from agent.senses.binding import ANY, Via, open_socket
 from agent.senses.dns_codec import NAME_ERROR, NO_ERROR, RCODES, Answer, QueryType, decode_answer, encode_query
@@ -68,7 +68,7 @@ async def probe_dns(
     except CorruptError as error:
         return failed(target, started_ns, "bad-answer", str(error))
     except (WrongInputError, ValueError) as error:
-        return failed(target, started_ns, "error", str(error))
+        return failed(target, started_ns, UNASKED, str(error))
     answer, now_ns = replied.answer, time.monotonic_ns()
     reason, detail = "", ""
     if answer.rcode == NAME_ERROR or (answer.rcode == NO_ERROR and not answer.addresses):

@@ -15,12 +15,12 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from agent.observations import ProbeResult
+from agent.observations import UNASKED, ProbeResult
 from agent.senses import tcp
 from agent.senses.binding import ANY, Via
 from agent.senses.faults import failed, name_fault
 from agent.senses.resolver import Resolver
-from bus.errors import CorruptError, UnavailableError
+from bus.errors import CorruptError, UnavailableError, WrongInputError
 
 _HEAD_LIMIT: Final = 65_536
 _EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED
@@ -47,12 +47,14 @@ async def probe_http(
 ) -> ProbeResult:
     """GET `url`. `ca_file` (PEM) takes the place of the system's authorities. Never raises."""
     started_ns = time.monotonic_ns()
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        return failed(target, started_ns, "error", f"{url!r} is not an http or https address")
-    context: ssl.SSLContext | None = None
     try:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{url!r} is not an http or https address")
         context = _context(ca_file) if parts.scheme == "https" else None
+    except (OSError, ValueError) as error:  # before anybody was asked
+        return failed(target, started_ns, UNASKED, str(error))
+    try:
         async with asyncio.timeout(timeout_s):
             address = (await resolver.resolve(parts.hostname, via=via)).addresses[0]
             heard = await _get(parts, address, context, timeout_s, via)
@@ -68,8 +70,8 @@ async def probe_http(
         return failed(target, started_ns, "bad-answer", f"the connection was closed before an answer ({error})")
     except OSError as error:
         return failed(target, started_ns, *name_fault(error))
-    except ValueError as error:
-        return failed(target, started_ns, "error", str(error))
+    except (WrongInputError, ValueError) as error:
+        return failed(target, started_ns, UNASKED, str(error))
     now_ns = time.monotonic_ns()
     ok = ok_statuses[0] <= heard.status <= ok_statuses[1]
     return ProbeResult(

@@ -5,7 +5,7 @@ One socket serves all bursts of one address family and one way out. An unprivile
 its socket, each burst its own random token and, on raw sockets, its own ICMP id. Errors that routers send back come
 over the socket's error queue (ip(7), IP_RECVERR).
 
-A probe never raises: a socket that cannot be had is a failed probe with reason `error`.
+A probe never raises: a socket that cannot be had is a probe with reason `UNASKED`, which says nothing of its target.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from agent.observations import ProbeResult
+from agent.observations import UNASKED, ProbeResult
 from agent.senses.binding import ANY, Via
 from agent.senses.burst import BurstRule, judge
 from agent.senses.faults import failed, name_fault
@@ -43,6 +43,7 @@ class _Burst:
         self.rtts_first_ms: list[float] = []
         self.fault: tuple[str, str] | None = None
         self.kernel_refused = False
+        self.went_out = False
         self.settled = asyncio.Event()
 
     def start(self, seq: int) -> None:
@@ -68,6 +69,11 @@ class _Burst:
         # A second wave was for nothing when the whole of the first is answered after all: the line is slow, not lossy.
         if not self.open or self.first_answered:
             self.settled.set()
+
+    @property
+    def told(self) -> tuple[str, str] | None:
+        """The fault. That the box could not send counts only where no packet went out: else silence is silence."""
+        return None if self.fault is not None and self.fault[0] == UNASKED and self.went_out else self.fault
 
     @property
     def first_answered(self) -> bool:
@@ -112,6 +118,7 @@ class _Door:
             del burst.open[seq]
             del self._bursts[seq]
             raise
+        burst.went_out = True
 
     def forget(self, burst: _Burst) -> None:
         for seq in burst.open:
@@ -179,7 +186,7 @@ class Pinger:
             version = ipaddress.ip_address(address).version
             door = self._door(version, via)
         except (OSError, UnavailableError, ValueError) as error:
-            reason, detail = name_fault(error) if isinstance(error, OSError) else ("error", str(error))
+            reason, detail = name_fault(error) if isinstance(error, OSError) else (UNASKED, str(error))
             return failed(target, started_ns, reason, detail)
         burst = _Burst(next(self._idents) & 0xFFFF)
         try:
@@ -198,7 +205,7 @@ class Pinger:
             sent=burst.sent_first if first else burst.sent,
             rtts_ms=burst.rtts_first_ms if first else burst.rtts_ms,
             needed=rule.needed,
-            fault=burst.fault,
+            fault=burst.told,
         )
 
     def close(self) -> None:

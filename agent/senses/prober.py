@@ -2,7 +2,8 @@
 
 A target's probe never overlaps itself: one that outlives its interval makes the next ones fall out, which is counted.
 Starts are spread evenly over the interval, so that 30 targets a second are 30 small wake-ups and not one crowd. A
-probe's own fault ends that probe alone; `on_result` is called on the event loop.
+probe's own fault ends that probe alone; `on_result` is called on the event loop. What keeps the box from asking is
+logged once, however many targets it keeps silent.
 """
 
 import asyncio
@@ -13,16 +14,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from agent.observations import ProbeResult
+from agent.observations import UNASKED, ProbeResult
 from agent.senses.binding import ANY, Via
 from agent.senses.burst import BurstRule
 from agent.senses.dns import PORT, probe_dns
 from agent.senses.dns_codec import QueryType
-from agent.senses.faults import failed
+from agent.senses.faults import failed, name_fault
 from agent.senses.pinger import Pinger
 from agent.senses.resolver import Resolver
 from agent.senses.tcp import probe_tcp
-from bus.errors import UnavailableError
+from bus.errors import UnavailableError, WrongInputError
 from bus.logs import fields
 
 _LOG: Final = logging.getLogger(__name__)
@@ -83,14 +84,23 @@ Target = IcmpTarget | TcpTarget | DnsTarget | HttpTarget
 
 
 async def probe(target: Target, *, pinger: Pinger, resolver: Resolver) -> ProbeResult:
-    """Probe any target once. Never raises for what the network does."""
+    """Probe any target once. Never raises for what the network does, nor for a target that cannot be asked."""
     started_ns = time.monotonic_ns()
+    try:
+        return await _probe(target, started_ns, pinger, resolver)
+    except (WrongInputError, ValueError) as error:
+        return failed(target.name, started_ns, UNASKED, str(error))
+
+
+async def _probe(target: Target, started_ns: int, pinger: Pinger, resolver: Resolver) -> ProbeResult:
     match target:
         case IcmpTarget() | TcpTarget():
             try:
                 known = await resolver.resolve(target.address, via=target.via)
             except UnavailableError as error:
                 return failed(target.name, started_ns, "no-name", str(error))
+            except OSError as error:
+                return failed(target.name, started_ns, *name_fault(error))
             address = known.addresses[0]
             if isinstance(target, TcpTarget):
                 return await probe_tcp(target.name, address, target.port, timeout_s=target.timeout_s, via=target.via)
@@ -100,7 +110,7 @@ async def probe(target: Target, *, pinger: Pinger, resolver: Resolver) -> ProbeR
         case DnsTarget():
             servers = [target.server] if target.server else resolver.servers()
             if not servers:
-                return failed(target.name, started_ns, "error", "no name server is configured")
+                return failed(target.name, started_ns, UNASKED, "no name server is configured")
             return await probe_dns(
                 target.name,
                 servers[0],
@@ -144,6 +154,7 @@ class Prober:
         self.skipped = 0
         self.broken = 0
         self.done = 0
+        self._unasked: dict[str, str] = {}  # what keeps each target from being asked
 
     async def run(self) -> None:
         """Probe until cancelled."""
@@ -174,7 +185,18 @@ class Prober:
         try:
             result = await probe(target, pinger=self._pinger, resolver=self._resolver)
             self.done += 1
+            self._note(result)
             self._on_result(result)
         except Exception:  # noqa: BLE001 - the edge of a task: one target must not take the others along
             self.broken += 1
             _LOG.exception("probe broke %s", fields(target=target.name))
+
+    def _note(self, result: ProbeResult) -> None:
+        held = self._unasked.pop(result.target, None)
+        if result.asked:
+            if held is not None and not self._unasked:
+                _LOG.info("all probes can be made again %s", fields(target=result.target))
+            return
+        if held != result.detail and result.detail not in self._unasked.values():
+            _LOG.error("probes cannot be made %s", fields(target=result.target, why=result.detail))
+        self._unasked[result.target] = result.detail

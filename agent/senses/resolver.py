@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.observations import UNASKED
 from agent.senses.binding import ANY, Via
 from agent.senses.dns import PORT, ask
 from agent.senses.dns_codec import NAME_ERROR, NO_ERROR, QueryType
+from agent.senses.faults import name_fault
 from bus.errors import CorruptError, UnavailableError
 
 _KEEP_AT_LEAST_S: Final = 30.0
@@ -61,7 +63,10 @@ class Resolver:
         self._asking: dict[tuple[str, Via], asyncio.Task[Known]] = {}
 
     async def resolve(self, name: str, *, via: Via = ANY) -> Known:
-        """Addresses of `name` (an IP address is its own). `UnavailableError` when none was ever known."""
+        """Addresses of `name` (an IP address is its own). `UnavailableError` when none was ever known.
+
+        `OSError` where the box itself could not ask; `WrongInputError` for what is no host name.
+        """
         if _is_address(name):
             return Known((name,))
         fixed = _from_hosts(self._hosts, name)
@@ -119,6 +124,8 @@ class Resolver:
         if old is not None and old.addresses:
             self._kept[key] = _Kept(old.addresses, self._now_s() + _ASK_AGAIN_S)
             return Known(old.addresses, stale=True)
+        if isinstance(last, OSError) and name_fault(last)[0] == UNASKED:
+            raise last  # nobody was asked: that is no news of the name
         missing = f"no address of {name} is known: {last} (asked {', '.join(servers) or 'nobody'})"
         self._kept[key] = _Kept((), self._now_s() + _ASK_AGAIN_S, missing)
         raise UnavailableError(missing)

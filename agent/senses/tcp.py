@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from agent.observations import ProbeResult
+from agent.observations import UNASKED, ProbeResult
 from agent.senses.binding import ANY, Via, open_socket
 from agent.senses.faults import failed, name_fault
 
@@ -65,7 +65,7 @@ async def probe_tcp(target: str, address: str, port: int, *, timeout_s: float = 
     except OSError as error:
         return failed(target, started_ns, *name_fault(error))
     except ValueError as error:
-        return failed(target, started_ns, "error", str(error))
+        return failed(target, started_ns, UNASKED, str(error))
     connected.socket.close()
     now_ns = time.monotonic_ns()
     return ProbeResult(

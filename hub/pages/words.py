@@ -44,6 +44,7 @@ CAUSES: Final = {
     "tslcd-down": msgid("TSLCD down"),
     "line-flapping": msgid("Line goes up and down"),
     "line-degraded": msgid("Line loses packets"),
+    "cannot-probe": msgid("Box cannot test the lines"),
     "dns-dead": msgid("DNS does not answer"),
     "web-broken": msgid("Web not reached"),
     "hub-unreachable": msgid("Province not reached"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.diagnosis import PowerView
 from agent.observations import Duplex
-from bus.entries import DiagnosisChanged, EventNoted
+from bus.entries import DiagnosisChanged, EventNoted, LinkMinute, OutageOpened
 from tests.agent.world import World, network, without
 
 FAULTS = [
@@ -94,6 +94,88 @@ def test_without_neighbours_a_silent_lan_is_laid_at_the_router_with_less_confide
     record = world.of(DiagnosisChanged)[-1]
     assert isinstance(record, DiagnosisChanged)
     assert (record.cause, record.confidence) == ("router-dead", 0.6)
+    assert "not known" in record.says.en, "nobody has told how the office network is"
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 10_000), off=st.floats(5, 90))
+def test_a_printer_that_was_off_before_does_not_make_a_dead_router_a_dead_switch(seed: int, off: float) -> None:
+    world = started(seed, rungs=tuple(without("switch")))
+    world.broken = {"may-in"}
+    world.run(off)
+    assert world.told()[1:] == [("lan-host-down", "may-in")]
+    world.broken = {"may-in", "router"}
+    world.run(10)
+    assert world.told()[2:] == [("router-dead", "router")]
+    world.broken = {"router"}
+    world.run(5)
+    assert world.told()[2:] == [("router-dead", "router")]
+
+
+def test_a_host_that_may_be_off_at_night_only_speaks_for_the_switch() -> None:
+    for broken, cause in (({"lan"}, "router-dead"), ({"router"}, "router-dead")):
+        world = started(rungs=tuple(without("switch")))
+        world.state = replace(world.state, layout=replace(world.state.layout, part_time=frozenset({"may-in"})))
+        world.broken = broken
+        world.run(8)
+        record = world.of(DiagnosisChanged)[-1]
+        assert isinstance(record, DiagnosisChanged)
+        assert record.cause == cause
+        assert ("not known" in record.says.en) == (broken == {"lan"})
+
+
+def test_without_a_switch_address_a_printer_that_falls_silent_with_the_router_means_the_switch() -> None:
+    for seed in range(5):
+        world = started(seed, rungs=tuple(without("switch")))
+        world.broken = {"lan"}
+        world.run(8)
+        assert world.told()[1:] == [("switch-dead", "switch")]
+
+
+def test_a_switch_whose_address_never_answers_does_not_speak_for_a_dead_router() -> None:
+    world = World(rungs=tuple(without("may-in")))
+    world.broken = {"switch"}
+    world.run(20)
+    world.broken = {"switch", "router"}
+    world.run(8)
+    assert world.told()[-1] == ("router-dead", "router")
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 10_000), phase=st.floats(0, 1))
+def test_what_the_box_could_not_ask_is_no_fault_of_what_was_asked(seed: int, phase: float) -> None:
+    world = started(seed)
+    world.run(phase)
+    world.unasked = {"all"}
+    world.run(30)
+    assert world.told() == [FINE, ("cannot-probe", "")]
+    assert world.of(OutageOpened) == []
+    world.unasked = set()
+    world.run(15)
+    assert world.told() == [FINE, ("cannot-probe", ""), FINE]
+    minutes = [record for record in world.of(LinkMinute) if isinstance(record, LinkMinute)]
+    assert all(target.failed == 0 for minute in minutes for target in minute.targets.values())
+
+
+def test_without_the_right_to_ping_the_lines_are_not_known_and_nothing_beyond_is_blamed() -> None:
+    world = World()
+    world.unasked = {target for rung in world.rungs if rung.pings for target in rung.targets}
+    world.run(10)
+    assert world.told() == [("cannot-probe", "")]
+    world.broken = {"tslcd", "hub"}
+    world.run(20)
+    assert world.told() == [("cannot-probe", "")]
+    assert world.of(OutageOpened) == []
+
+
+def test_one_probe_that_could_not_be_made_is_nothing() -> None:
+    world = started()
+    for _ in range(5):
+        world.unasked = {"router"}
+        world.run(1)
+        world.unasked = set()
+        world.run(3)
+    assert world.told() == [FINE]
 
 
 def test_a_pulled_cable_is_told_at_once_and_the_rest_is_silent() -> None:

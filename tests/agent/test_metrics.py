@@ -2,6 +2,7 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -26,6 +27,7 @@ from bus.errors import UnavailableError
 
 GOOD = ProbeResult("router", 1_000_000_000, success=True, duration_ms=3, loss_pct=0, rtt_ms=1.5, jitter_ms=0.5)
 BAD = ProbeResult("portal", 2_000_000_000, success=False, duration_ms=900, loss_pct=100, reason="timeout")
+UNSENT = ProbeResult("spare", 2_500_000_000, success=False, duration_ms=0, loss_pct=100, reason="error")
 WEB = ProbeResult(
     "portal", 2_000_000_000, success=True, duration_ms=90, loss_pct=0, certificate_days=10, http_status=200
 )
@@ -60,6 +62,7 @@ def filled() -> Metrics:
     metrics.take_result(GOOD)
     metrics.take_result(BAD)
     metrics.take_result(WEB)
+    metrics.take_result(UNSENT)
     metrics.take_health(HEALTH)
     metrics.take_network(NETWORK)
     metrics.take_optical("wan", OpticalPower("10.0.0.1", -23.5, sent_dbm=2.0), threshold_dbm=-27, days_left=40)
@@ -86,6 +89,7 @@ def test_prometheus_own_linter_finds_nothing() -> None:
         'commune_probe_bursts_total{target="portal"} 2.0',
         'commune_probe_failures_total{target="portal"} 1.0',
         'commune_probe_failures_total{target="router"} 0.0',
+        'commune_probe_unasked_total{target="spare"} 1.0',
         'commune_certificate_left_seconds{target="portal"} 864000.0',
         'commune_probe_http_status_code{target="portal"} 200.0',
         'commune_port_carrier{port="eth0"} 1.0',
@@ -119,6 +123,14 @@ def test_what_was_not_observed_has_no_sample() -> None:
     text = metrics.text().decode()
     assert "commune_certificate_left_seconds" not in text
     assert "commune_temperature" not in text
+
+
+def test_a_probe_that_could_not_be_made_is_no_failure() -> None:
+    metrics = filled()
+    metrics.take_result(replace(UNSENT, target="router"))
+    shown = metrics.text().decode()
+    assert 'commune_probe_failures_total{target="router"} 0.0' in shown
+    assert 'commune_probe_success{target="router"}' not in shown, "the result before is no news"
 
 
 def test_what_is_gone_leaves_no_series_behind() -> None:

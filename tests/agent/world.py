@@ -14,7 +14,7 @@ from agent.diagnosis import LineView
 from agent.judgement import Rules, State
 from agent.ladder import Kind, Pace, Rung
 from agent.layout import Layout
-from agent.observations import NetworkState, PortState, ProbeResult, Route
+from agent.observations import UNASKED, NetworkState, PortState, ProbeResult, Route
 from agent.outages import Book, Moment
 from agent.sentences import Words
 from bus.entries import DiagnosisChanged, EntryData
@@ -81,6 +81,7 @@ class World:
         self.broken: set[str] = set()
         self.loss_pct: dict[str, float] = {}
         self.reasons: dict[str, str] = {}
+        self.unasked: set[str] = set()  # targets, or `all`, that the box itself cannot ask
         self.records: list[EntryData] = []
         self.latest_broken_ns = 0
         layout = Layout(
@@ -139,6 +140,10 @@ class World:
         if not got:
             got, sent = sum(self.random.random() < loss for _ in range(3)), 6
         duration_ms = 90.0 if got else 900.0
+        if self.unasked & {"all", target}:
+            unasked = ProbeResult(target, begin_ns + S // 1000, False, 1.0, 100.0, reason=UNASKED, detail="no right")
+            heapq.heappush(self.ended, (unasked.mono_ns, self.random.randrange(1 << 30), unasked))
+            return
         result = ProbeResult(
             target=target,
             mono_ns=begin_ns + int(duration_ms * 1e6),

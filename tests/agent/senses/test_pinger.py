@@ -147,6 +147,21 @@ async def test_what_is_no_address_is_an_error_not_an_exception(lab: Lab) -> None
     assert (result.success, result.reason) == (False, "error")
 
 
+async def test_a_firewall_of_the_box_itself_is_no_silence_of_the_target(lab: Lab) -> None:
+    lab.box.lose(100, hook="output", match="ip protocol icmp")
+    pinger = Pinger()
+    try:
+        refused = await pinger.probe("peer", "10.9.0.2", timeout_s=0.3, rule=BurstRule(spacing_ms=1))
+        # From here on the kernel takes the packets, and nobody answers: that is silence.
+        lab.box.lose(100, hook="output", match="ip protocol icmp numgen inc mod 2 == 0")
+        lab.peer.lose(100)
+        silent = await pinger.probe("peer", "10.9.0.2", timeout_s=0.3, rule=BurstRule(spacing_ms=1))
+    finally:
+        pinger.close()
+    assert (refused.asked, refused.success) == (False, False)
+    assert (silent.asked, silent.reason) == (True, "timeout")
+
+
 _WITHOUT_RIGHT = """
 import asyncio
 from agent.senses.icmp_codec import checksum

@@ -1,7 +1,10 @@
 import asyncio
+import os
+import resource
 import time
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -116,3 +119,46 @@ async def test_silent_loss_upstream_shows_within_three_seconds(lab: Lab) -> None
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_cannot_be_asked_is_no_exception_and_is_logged_once(
+    lab: Lab, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    nowhere = tmp_path / "no-ca.pem"
+    targets: list[Target] = [
+        TcpTarget("tcp", "a..b", 80, interval_s=0.1),
+        HttpTarget("url", "https://[::1", interval_s=0.1),
+        HttpTarget("host", "https://a..b/", interval_s=0.1),
+        HttpTarget("ca", "https://10.9.0.2/", interval_s=0.1, ca_file=str(nowhere)),
+        *(IcmpTarget(f"ping-{index}", "10.9.0.2", interval_s=0.1) for index in range(5)),
+    ]
+    results: dict[str, ProbeResult] = {}
+    for scarce in (False, True):
+        results.clear()
+        caplog.clear()
+        resolver = Resolver(["10.9.0.2"])
+        prober = Prober(targets, lambda result: results.update({result.target: result}), resolver=resolver)
+        with exhausted_files() if scarce else nullcontext():
+            await run_for(prober, 0.5)
+        unasked = {name for name, result in results.items() if not result.asked}
+        assert unasked == {target.name for target in targets if scarce or not isinstance(target, IcmpTarget)}
+        assert prober.broken == 0
+        told = [record.message.partition("why=")[2] for record in caplog.records if "cannot be made" in record.message]
+        assert len(set(told)) == len(told) < len(targets), caplog.text
+
+
+@contextmanager
+def exhausted_files() -> Iterator[None]:
+    """No file descriptor is left for new sockets."""
+    held = [os.dup(0)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held[0] + 1, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in held:
+            os.close(descriptor)
