@@ -53,7 +53,9 @@ def begin(wall_ms: int) -> Minute:
 
 
 def add(minute: Minute, result: ProbeResult) -> Minute:
-    """Count one burst."""
+    """Count one burst; one that could not be made is none."""
+    if not result.asked:
+        return minute
     was = minute.targets.get(result.target, Tally())
     tally = Tally(
         tried=was.tried + 1,
