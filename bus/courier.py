@@ -76,6 +76,7 @@ class CourierCounters:
     wire_bytes: int = 0
     publish_failures: int = 0
     publish_refused: int = 0
+    journal_unread: int = 0
     receipts: int = 0
     receipts_stale: int = 0
     receipts_untrusted: int = 0
@@ -305,7 +306,13 @@ class Courier:
                 self._feed(PublishFailed(effect))
 
     async def _send(self, batch: SendBatch) -> None:
-        parcel = await self._in_thread(lambda: self._pack(batch))
+        try:
+            parcel = await self._in_thread(lambda: self._pack(batch))
+        except UnavailableError as error:
+            self.counters.journal_unread += 1
+            log.warning("journal not read, tried again %s", fields(epoch=batch.epoch, error=error))
+            self._feed(PublishFailed(batch, unread=True))
+            return
         if parcel is None:
             self._feed(PublishFailed(batch, empty=True))
             return

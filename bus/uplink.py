@@ -53,7 +53,10 @@ _ENTRY_BYTES: Final = 300.0  # until the first batch has shown what entries weig
 
 @dataclass(slots=True)
 class _Flight:
-    """A batch on its way. `rtt` is false where its receipt may answer an earlier copy."""
+    """A batch on its way. `rtt` is false where its receipt may answer an earlier copy.
+
+    With no `bytes` it could not be sent: it only keeps its numbers from being tried again before `due_ms`.
+    """
 
     batch: SendBatch
     first: int
@@ -230,6 +233,10 @@ class Uplink:
             # No smaller batch would do. It is tried again late, and keeps nothing else back.
             flight.due_ms, flight.bytes = now_ms + RESEND_CAP_MS, 0
             return
+        if flight is not None and failed.unread:
+            flight.due_ms, flight.bytes = now_ms + self._resend_ms, 0
+            self._pause_until_ms = now_ms + _PAUSE_MS
+            return
         stream.flights = [each for each in stream.flights if each is not flight]
         if failed.empty:
             stream.gone = union(stream.gone, ((batch.first, batch.last),))
@@ -272,10 +279,11 @@ class Uplink:
         late = False
         for stream in self._streams.values():
             for flight in [flight for flight in stream.flights if flight.due_ms <= now_ms]:
-                late = True
-                self.resends += 1
                 stream.flights.remove(flight)
-                stream.resent = union(stream.resent, ((flight.first, flight.last),))
+                if flight.bytes:
+                    late = True
+                    self.resends += 1
+                    stream.resent = union(stream.resent, ((flight.first, flight.last),))
         if late:
             self._silent += 1
             self.window.lost(now_ms)
@@ -287,7 +295,7 @@ class Uplink:
             if stream.head - stream.live_next >= _LIVE_LAG * size:
                 stream.live_next = stream.head - size + 1
             while stream.live_next <= stream.head:
-                if sum(flight.batch.live for flight in stream.flights) >= _LIVE_BATCHES:
+                if sum(flight.batch.live and flight.bytes > 0 for flight in stream.flights) >= _LIVE_BATCHES:
                     break
                 sent = self._fly(stream, stream.live_next, stream.head, now_ms, live=True)
                 stream.live_next = sent.last + 1

@@ -75,11 +75,15 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class PublishFailed:
-    """The broker did not take it, or there was nothing to send (`empty`). `too_large`: it never will."""
+    """The broker did not take it, or there was nothing to send (`empty`). `too_large`: it never will.
+
+    `unread`: the journal could not be read now; other streams may go meanwhile.
+    """
 
     batch: "SendBatch"
     too_large: bool = False
     empty: bool = False
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)

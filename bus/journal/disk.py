@@ -1,9 +1,11 @@
 """The few system calls the journal makes, so that a test can make any of them fail.
 
-Reading goes round bad blocks: what the card cannot give comes back as zeros and is then found to be no frame.
+Reading goes round bad blocks: what the card cannot give comes back as zeros and is then found to be no frame. What the
+process or the machine is short of says nothing about the card, and is raised.
 """
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -11,6 +13,12 @@ from typing import Final
 from bus.files import sync_folder
 
 _BLOCK: Final = 4096
+_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EINTR}
+
+
+def is_shortage(error: OSError) -> bool:
+    """Whether descriptors or memory ran out: the file is as good as it was, and can be read later."""
+    return error.errno in _SHORTAGES
 
 
 def create(path: Path) -> int:
@@ -49,12 +57,14 @@ def cut(descriptor: int, size: int) -> None:
 
 
 def read_at(descriptor: int, offset: int, size: int) -> bytes:
-    """Up to `size` bytes, short only at the end of the file; unreadable blocks are zeros."""
+    """Up to `size` bytes, short only at the end of the file; unreadable blocks are zeros. `OSError`: a shortage."""
     parts: list[bytes] = []
     while size > 0:
         try:
             part = os.pread(descriptor, size, offset)
-        except OSError:
+        except OSError as error:
+            if is_shortage(error):
+                raise
             part = _read_block(descriptor, offset, size)
         if not part:
             break
@@ -68,5 +78,7 @@ def _read_block(descriptor: int, offset: int, size: int) -> bytes:
     want = min(size, _BLOCK - offset % _BLOCK)
     try:
         return os.pread(descriptor, want, offset)
-    except OSError:
+    except OSError as error:
+        if is_shortage(error):
+            raise
         return bytes(min(want, max(0, os.fstat(descriptor).st_size - offset)))

@@ -69,6 +69,9 @@ class Journal:
             notes = memory.load()
             shelf = Shelf(directory / "segments", Quarantine(directory / "quarantine"), self._counters, consumers)
             damaged = shelf.load(notes)
+        except OSError as error:
+            os.close(self._claim)
+            raise UnavailableError(f"journal folder {directory} cannot be read now: {error}") from error
         except BaseException:
             os.close(self._claim)
             raise
@@ -168,17 +171,24 @@ class Journal:
         """Consecutive entries from the first one held at or after `first`: an empty chunk when there is none.
 
         One entry is given even where it alone is over `max_bytes`. Damage met on the way is set aside and counted, and
-        shows in `epochs` as lost.
+        shows in `epochs` as lost. `UnavailableError`: a file cannot be opened now (descriptors, memory, rights). That
+        says nothing of what is in it; try again.
         """
         while True:
             with self._lock:
                 stream = self._keeper.find(epoch, klass)
                 plan = _plan(stream, first) if stream is not None else []
             chunk = Collector(first, max_count, max_bytes)
-            harmed = _collect_all(plan, chunk)
-            if harmed is None:
-                return Chunk(chunk.first, chunk.chain.hex(), chunk.entries)
-            self._keeper.look_again(epoch, klass, *harmed)
+            try:
+                harmed = _collect_all(plan, chunk)
+                if harmed is None:
+                    return Chunk(chunk.first, chunk.chain.hex(), chunk.entries)
+                self._keeper.look_again(epoch, klass, *harmed)
+            except OSError as error:
+                self._counters.disk_errors += 1
+                raise UnavailableError(
+                    f"the journal cannot be read now: {error}; nothing is lost, try again"
+                ) from error
 
     # -- receipts
 
@@ -268,16 +278,20 @@ def _plan(stream: Stream, first: int) -> list[Excerpt]:
 
 
 def _collect_all(plan: list[Excerpt], chunk: Collector) -> tuple[Segment, int] | None:
-    """Fill the chunk; the segment and number where that met damage, None where it did not."""
+    """Fill the chunk; the segment and number where that met damage, None where it did not. `OSError`: not now."""
     for excerpt in plan:
         try:
             if not collect(excerpt, chunk):
                 return None
         except DamageMetError as damage:
             return excerpt.segment, damage.seq
-        except OSError:
+        except FileNotFoundError:
             # The file went: by rule, while we looked, or because somebody removed it.
             return excerpt.segment, excerpt.held[0][0]
+        except OSError:
+            if chunk.entries:  # what stands before the file that cannot be opened is good
+                return None
+            raise
     return None
 
 

@@ -157,15 +157,25 @@ class Keeper:
                     self.due = True
 
     def look_again(self, epoch: str, klass: EntryClass, met_in: Segment, seq: int) -> None:
-        """Reading met damage at `seq`: scan the segments again and note what is gone; nothing if it left by rule."""
+        """Reading met damage at `seq`: scan the segments again and note what is gone; nothing if it left by rule.
+
+        `OSError`: the segment cannot be opened now, so nothing is known of it.
+        """
         with self.lock:
             stream = self.find(epoch, klass)
             if stream is None or not any(segment is met_in for segment in stream.segments):
                 return
             before = stream.damaged()
             growing = self.growing()
-            for segment in list(stream.segments):
-                self.shelf.review(stream, segment, growing=id(segment) in growing)
+            # The one in question first: where it cannot be opened, nothing has changed yet.
+            for segment in sorted(stream.segments, key=lambda segment: segment is not met_in):
+                try:
+                    self.shelf.review(stream, segment, growing=id(segment) in growing)
+                except OSError as error:
+                    if segment is met_in:
+                        raise
+                    self.counters.disk_errors += 1
+                    _log.warning("segment cannot be read now %s", fields(file=segment.path.name, error=error))
             fresh = subtract(stream.damaged(), before)
             if not fresh:
                 # The scan found nothing wrong, yet reading did: the card answers differently each time.

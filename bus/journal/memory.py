@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from bus.files import replace_file
+from bus.journal.disk import is_shortage
 from bus.journal.ledger import ConsumerState
 from bus.journal.stream import Held, Stream
 from bus.messages import EntryClass, Range
@@ -72,7 +73,7 @@ class Memory:
         self._generation = 0
 
     def load(self) -> Notes | None:
-        """The newest notes that hold; None where there are none."""
+        """The newest notes that hold; None where there are none. `OSError`: a shortage, not the notes' fault."""
         found = [notes for name in _NAMES if (notes := self._read(self._directory / name)) is not None]
         if not found:
             return None
@@ -94,7 +95,11 @@ class Memory:
             if int(head, 16) != zlib.crc32(body):
                 return None
             return msgspec.json.decode(body, type=Notes)
-        except (OSError, ValueError):
+        except ValueError:
+            return None
+        except OSError as error:
+            if is_shortage(error):
+                raise
             return None
 
 

@@ -167,7 +167,9 @@ def check_bytes(segment: Segment) -> bool:
     try:
         with opened(segment.path) as descriptor:
             segment.checked = checksum(descriptor, segment.size) == segment.seal_crc
-    except OSError:
+    except OSError as error:
+        if disk.is_shortage(error):
+            raise
         return False
     return segment.checked
 

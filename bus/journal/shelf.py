@@ -2,7 +2,8 @@
 
 Segments whose seal holds are believed (and compared with their checksum where a consumer still needs them); all others
 are scanned, made durable, and put in order: a torn tail is cut away, damage is cut out into quarantine. Where the disk
-takes no writes the findings stand in memory only, and the next open finds them again. Nothing here raises on damage.
+takes no writes the findings stand in memory only, and the next open finds them again. Nothing here raises on damage;
+a shortage of descriptors or memory is no damage and is raised.
 """
 
 import logging
@@ -92,6 +93,8 @@ class Shelf:
                     return sealed
             return self.mend(path, place, durable=max(stream.head, sealed.last if sealed else 0), limit=limit)
         except OSError as error:
+            if disk.is_shortage(error):
+                raise
             self.counters.disk_errors += 1
             _log.error("segment cannot be read %s", fields(file=place.name, error=error))
             return None
@@ -110,26 +113,27 @@ class Shelf:
         return segment
 
     def review(self, stream: Stream, segment: Segment, *, growing: bool) -> None:
-        """Scan a segment again because reading it met damage. Call with the journal's lock held."""
-        if growing:
-            try:
+        """Scan a segment again because reading it met damage. Call with the journal's lock held.
+
+        A file that is gone holds nothing any more. `OSError`: it cannot be read now, and stays as it was known.
+        """
+        whole = ((segment.place.first, segment.last),)
+        try:
+            if growing:
                 seen, findings = segments.scan_file(
                     segment.path, segment.place, durable=segment.last, size=segment.size
                 )
-            except OSError as error:
-                self.counters.disk_errors += 1
-                _log.error("segment cannot be read %s", fields(file=segment.path.name, error=error))
-                segment.gaps = ((segment.place.first, segment.last),)
+                segment.gaps = subtract(whole, seen.held)
+                self.counters.quarantined_bytes += sum(len(content) for _, content in findings.junk)
                 return
-            segment.gaps = subtract(((segment.place.first, segment.last),), seen.held)
-            self.counters.quarantined_bytes += sum(len(content) for _, content in findings.junk)
-            return
-        try:
             fresh = self.mend(segment.path, segment.place, durable=segment.last, limit=segment.last + 1)
-        except OSError as error:
+        except FileNotFoundError:
             self.counters.disk_errors += 1
-            _log.error("segment cannot be read %s", fields(file=segment.path.name, error=error))
-            stream.segments.remove(segment)
+            _log.error("segment is gone %s", fields(file=segment.path.name))
+            if growing:
+                segment.gaps = whole
+            else:
+                stream.segments.remove(segment)
             return
         fresh.receipted_ms = segment.receipted_ms
         at = stream.segments.index(segment)
@@ -176,7 +180,11 @@ class Shelf:
                 return None
             entry = msgspec.json.decode(frame.entry, type=Entry)
             return msgspec.json.decode(entry.data, type=JournalOpened) if entry.kind == "journal.opened" else None
-        except (OSError, ValueError):
+        except ValueError:
+            return None
+        except OSError as error:
+            if disk.is_shortage(error):
+                raise
             return None
 
     def _count_damage(self, known: dict[tuple[str, EntryClass], list[tuple[int, int]]]) -> bool:

@@ -88,9 +88,12 @@ class Tail:
         return numbers
 
     def close(self) -> None:
-        """Seal and close; a seal that fails only makes the next open slower."""
+        """Seal and close; a seal that fails only makes the next open slower.
+
+        Where reading met damage there is no seal: what is missing is for the next open's own scan to say.
+        """
         try:
-            if not self.spoiled and not self._frames and self.segment.size:
+            if not self.spoiled and not self._frames and self.segment.size and not self.segment.gaps:
                 with contextlib.suppress(OSError):
                     seal_in_place(self.segment, self._descriptor, crc=self._crc)
         finally:

@@ -461,3 +461,29 @@ def test_a_backlog_of_ten_million_takes_no_more_memory_than_a_small_one() -> Non
     streams = world.core._streams.values()
     assert sum(len(stream.flights) for stream in streams) <= CEILING_BYTES // BATCH_FLOOR_BYTES
     assert sum(len(stream.stored) + len(stream.gone) + len(stream.resent) for stream in streams) <= 8
+
+
+def test_a_journal_that_cannot_be_read_now_is_tried_again_and_holds_nothing_else_up() -> None:
+    core = Uplink(lambda: 0.0)
+    core.step(
+        JournalSeen((StreamSeen(*KEYS[0], 1, 10, (), ()), StreamSeen(*KEYS[1], 1, 10, (), ()))),
+        0.0,
+    )
+    core.step(Connected(), 0.0)
+    asks = [each for each in core.step(BeaconSeen("run-1", 5), 0.0) if isinstance(each, AskHeld)]
+    sent: list[SendBatch] = []
+    for ask in asks:
+        effects = core.step(ReceiptTaken(ask.epoch, ask.klass, (), "run-1"), 10.0)
+        sent += [each for each in effects if isinstance(each, SendBatch)]
+    unread, other = sent
+    assert (unread.epoch, other.epoch) == (asks[0].epoch, asks[1].epoch)
+    window = core.window.bytes
+    assert core.step(PublishFailed(unread, unread=True), 20.0) == []
+    core.step(Appended(*KEYS[1], 11), 2_000.0)
+    assert [each for each in core.step(Tick(), RESEND_MS - 100.0) if isinstance(each, SendBatch)] == []
+    core.step(BeaconSeen("run-1", 5), RESEND_MS - 50.0)
+    core.step(ReceiptTaken(other.epoch, other.klass, ((1, 11),), "run-1"), RESEND_MS - 50.0)
+    (again,) = [each for each in core.step(Tick(), RESEND_MS + 50.0) if isinstance(each, SendBatch)]
+    assert (again.epoch, again.first) == (unread.epoch, unread.first)
+    assert core.window.bytes >= window, "a disk's trouble says nothing about the line"
+    assert core.resends == 0
