@@ -94,6 +94,8 @@ def _problem(batch: Batch) -> str:
         numbers += [lost.first, lost.last]
         if lost.first > lost.last:
             return f"lost range {lost.first}..{lost.last} is upside down"
+    if batch.first and batch.entries:
+        numbers.append(batch.first + len(batch.entries) - 1)
     if not all(0 <= number <= _INT64_MAX for number in numbers):
         return "a sequence number is out of range"
     if batch.chain:

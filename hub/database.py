@@ -6,8 +6,10 @@ What always holds:
   along (0 of 500 kept in a worst case).
 - A write transaction takes its lock when it begins (SQLite: BEGIN IMMEDIATE), so it never fails half-way for a lock.
 - `read` never blocks a writer and never writes.
+- On PostgreSQL `write(first=True)` has connections of its own: whatever readers take, what devices send is stored.
 
-What goes wrong outside is `UnavailableError`: the disk, the server, the connection.
+What goes wrong outside is `UnavailableError`: the disk, the server, the connection, a pool without a free one. What we
+sent wrong stays its own error, and `is_ours` tells the two apart.
 """
 
 import contextlib
@@ -21,9 +23,10 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from bus.errors import UnavailableError, WrongInputError
+from bus.errors import CommuneError, UnavailableError, WrongInputError
 from bus.logs import fields
 
 log = logging.getLogger(__name__)
@@ -31,6 +34,10 @@ log = logging.getLogger(__name__)
 _LOCK_WAIT_S: Final = 30
 _MIGRATION_LOCK: Final = 0x636F6D6D756E65  # "commune"; pg_advisory_xact_lock's number is ours to choose
 _FULL: Final = 2
+_POOL_WAIT_S: Final = 10  # for a free connection
+# SQLSTATE classes of what we sent wrong: data, a constraint, a statement, a limit of the program (an index's row).
+_OURS: Final = ("22", "23", "42", "54")
+_OUR_ERRORS: Final = ("DataError", "IntegrityError", "ProgrammingError")
 
 
 class Database:
@@ -48,6 +55,7 @@ class Database:
             self._writing: Final = threading.Lock()
             self.engine: Final = self._engine(parsed, writer=True)
             self._reader: Final = self._engine(parsed, writer=False) if self._lite else self.engine
+            self._first: Final = self.engine if self._lite else self._engine(parsed, writer=True, connections=2)
         except (ArgumentError, NoSuchModuleError) as error:
             raise WrongInputError(f"store {url!r}: {error}") from error
 
@@ -57,10 +65,13 @@ class Database:
         return self._lite
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction: committed at the end of the block, undone by an exception. Meant for a thread of its own."""
+    def write(self, *, first: bool = False) -> Iterator[Connection]:
+        """A transaction: committed at the end of the block, undone by an exception. Meant for a thread of its own.
+
+        `first`: on a connection that is kept for what must never wait behind readers.
+        """
         guard = self._writing if self._lite else contextlib.nullcontext()
-        with guard, self.outside(), self.engine.begin() as connection:
+        with guard, self.outside(), (self._first if first else self.engine).begin() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -80,6 +91,7 @@ class Database:
         """Close every connection."""
         self.engine.dispose()
         self._reader.dispose()
+        self._first.dispose()
 
     @contextlib.contextmanager
     def outside(self) -> Iterator[None]:
@@ -87,17 +99,24 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            if _is_ours(error):
+            if is_ours(error):
                 raise
             self.generation += 1
             raise UnavailableError(f"the store cannot be used: {error.orig}") from error
+        except PoolTimeoutError as error:  # nothing was lost: the run goes on
+            raise UnavailableError("no connection to the store is free") from error
 
-    def _engine(self, url: Any, *, writer: bool) -> Engine:
+    def _engine(self, url: Any, *, writer: bool, connections: int = 4) -> Engine:
         if not self._lite:
             # A hub that was cut off learns it at the next use; statements wait for a lock no longer than this.
             options = f"-c lock_timeout={_LOCK_WAIT_S * 1000} -c timezone=UTC"
             server = create_engine(
-                url, pool_pre_ping=True, pool_size=4, max_overflow=8, connect_args={"options": options}
+                url,
+                pool_pre_ping=True,
+                pool_size=connections,
+                max_overflow=2 * connections,
+                pool_timeout=_POOL_WAIT_S,
+                connect_args={"options": options},
             )
             event.listen(server, "invalidate", self._lost)
             return server
@@ -135,9 +154,18 @@ def migrations(connection: Connection) -> Config:
     return config
 
 
-def _is_ours(error: SQLAlchemyError) -> bool:
-    """Whether what we sent is to blame (a value that does not fit), so that sending it again is no use."""
-    return type(error).__name__ in ("DataError", "IntegrityError", "ProgrammingError", "StatementError")
+def is_ours(error: Exception) -> bool:
+    """Whether what we sent is to blame (a value that does not fit), so that sending it again is no use.
+
+    PostgreSQL says so by SQLSTATE: psycopg calls a row too long for its index an OperationalError, as it calls a server
+    that is gone. What neither the driver nor the store raised is our own mistake.
+    """
+    if not isinstance(error, DBAPIError):
+        return not isinstance(error, (CommuneError, PoolTimeoutError))
+    if error.connection_invalidated:
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    return state.startswith(_OURS) if state else type(error).__name__ in _OUR_ERRORS
 
 
 def log_opened(url: str) -> None:

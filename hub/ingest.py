@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import msgspec
+from msgspec import Raw, structs
 
 from bus import ranges
 from bus.clock import Quality
@@ -25,7 +26,7 @@ from bus.journal import ENTRY_LIMIT
 from bus.messages import Batch, Entry, encode
 from bus.ranges import Ranges
 
-_INT64_MAX: Final = 2**63 - 1
+INT64_MAX: Final = 2**63 - 1
 _LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999: no calendar here goes further
 _entry = msgspec.json.Decoder(Entry)
 
@@ -115,12 +116,33 @@ def read_items(batch: Batch) -> list[Item]:
     """Read each entry of a batch, and give a number to those that do not say it: entries are consecutive."""
     items = [_read_item(bytes(raw), batch.klass) for raw in batch.entries]
     base = batch.first or next((item.seq - at for at, item in enumerate(items) if item.seq is not None), 0)
-    if base < 1:
+    if base < 1 or base + len(items) - 1 > INT64_MAX:
         return items
     return [
         item if item.seq is not None else Item(base + at, item.raw, item.digest, None, None, item.reason, item.detail)
         for at, item in enumerate(items)
     ]
+
+
+def halves(batch: Batch, items: Sequence[Item]) -> list[tuple[Batch, Sequence[Item]]]:
+    """The batch as two that follow each other."""
+    at = len(items) // 2
+    chain = batch.chain
+    if chain:
+        value = bytes.fromhex(chain)
+        for item in items[:at]:
+            value = hashlib.sha256(value + item.raw).digest()
+        chain = value.hex()
+    first, second = ([Raw(item.raw) for item in some] for some in (items[:at], items[at:]))
+    return [
+        (structs.replace(batch, entries=first), items[:at]),
+        (structs.replace(batch, entries=second, chain=chain, first=items[at].seq or 0), items[at:]),
+    ]
+
+
+def unstorable(item: Item, detail: str) -> Item:
+    """An entry that the store does not take, as one to set aside."""
+    return Item(item.seq, item.raw, item.digest, None, None, "unstorable", detail[:500])
 
 
 def judge(batch: Batch, items: Sequence[Item], held: Held) -> Decision:
@@ -210,18 +232,18 @@ def _number_of(raw: bytes) -> int | None:
         seq = _numbered.decode(raw).seq
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return seq if 1 <= seq <= _INT64_MAX else None
+    return seq if 1 <= seq <= INT64_MAX else None
 
 
 def _problem(entry: Entry, text: str) -> str:
     at = entry.at
-    if entry.seq > _INT64_MAX:
+    if entry.seq > INT64_MAX:
         return "seq is out of range"
     if not 1 <= len(entry.kind) <= 64 or "\0" in entry.kind:
         return "kind is empty, longer than 64 characters or holds a null"
     if not 1 <= len(at.boot) <= 64 or "\0" in at.boot:
         return "boot is empty, longer than 64 characters or holds a null"
-    if not 0 <= at.mono_ns <= _INT64_MAX:
+    if not 0 <= at.mono_ns <= INT64_MAX:
         return f"mono_ns {at.mono_ns} is out of range"
     if not 0 <= at.wall_ms <= _LAST_MS:
         return f"wall_ms {at.wall_ms} is before 1970 or after 9999"

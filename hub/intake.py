@@ -14,23 +14,25 @@ from bus.clock import Quality
 from bus.entries import read_data
 from bus.errors import WrongInputError
 from bus.messages import Refused
-from hub import epochs, ingest, ledger, schema
+from bus.ranges import Ranges
+from hub import epochs, ingest, ledger, quarantine, schema
 from hub.admission import Admitted
 from hub.ingest import Anchor, Decision, Fresh, Item
 from hub.ledger import JournalRow
 from hub.projections import Projected, Source, project
 
 _CHUNK: Final = 1000
-SAID_PER_RECEIPT: Final = 200  # verdicts; the others are told when the device offers them again
+_SAID: Final = 200  # entries set aside that one batch's receipt names: their device does nothing about it but log
 
 
 @dataclass(slots=True)
 class Taken:
-    """What became of one batch."""
+    """What became of one batch. `conflicts`: all numbers of its journal that are in conflict, whoever told of them."""
 
     journal: JournalRow
     decision: Decision
-    refused: list[Refused] = field(default_factory=list)
+    quarantined: list[Refused] = field(default_factory=list)
+    conflicts: Ranges = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,12 @@ class Intake:
             noticed += epochs.open_epoch(self.connection, journal, *opening)
         self._notice(admitted, journal, noticed)
         said = [
-            Refused(aside.seq, aside.verdict, aside.reason) for aside in decision.set_aside if aside.seq is not None
+            Refused(aside.seq, aside.verdict, aside.reason)
+            for aside in decision.set_aside
+            if aside.seq is not None and aside.verdict == "quarantined"
         ]
-        return Taken(journal, decision, said[:SAID_PER_RECEIPT])
+        new = [aside.seq for aside in decision.set_aside if aside.seq is not None and aside.verdict == "conflict"]
+        return Taken(journal, decision, said[:_SAID], ledger.add_conflicts(self.connection, journal.id, new))
 
     def _journal(self, admitted: Admitted) -> JournalRow:
         batch, table = admitted.batch, schema.journal
@@ -186,21 +191,12 @@ class Intake:
             for aside in decision.set_aside
             if aside.fresh
         ]
-        self._quarantine(rows)
+        quarantine.keep(self.connection, rows)
         for aside in decision.set_aside:
             if aside.verdict == "conflict":
                 key = f"conflict/{journal.id}/{aside.seq}/{aside.digest.hex()}"
                 detail = f"{journal.epoch} {journal.klass} {aside.seq}: other bytes are stored under this key"
                 self.note(admitted, key, "entry.conflict", detail)
-
-    def _quarantine(self, rows: list[dict[str, Any]]) -> None:
-        table = schema.quarantine
-        for row in rows:
-            known = self.connection.execute(
-                update(table).where(table.c.key == row["key"]).values(times=table.c.times + 1)
-            )
-            if known.rowcount == 0:
-                self.connection.execute(insert(table).values(row))
 
     def _told(self, journal: JournalRow, admitted: Admitted, decision: Decision) -> None:
         """What the batch says of the journal on the device. Batches overtake each other: neither figure falls."""

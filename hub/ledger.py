@@ -48,18 +48,24 @@ def entries_table(klass: str) -> Table:
 
 
 def upsert(
-    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], conflict: Iterable[str], sets: Iterable[str]
+    connection: Connection,
+    table: Table,
+    rows: Sequence[dict[str, Any]],
+    conflict: Iterable[str],
+    sets: Iterable[str],
+    adds: Iterable[str] = (),
 ) -> None:
-    """Insert rows; where one with the same `conflict` columns stands, set its `sets` columns, or leave it."""
+    """Insert rows; where one with the same `conflict` columns stands, set its `sets` columns and add to its `adds`
+    columns, or leave it. One statement, so that two hubs may do it at once.
+    """
     if not rows:
         return
     dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table)
-    names = list(sets)
-    if names:
-        statement = statement.on_conflict_do_update(
-            index_elements=list(conflict), set_={name: statement.excluded[name] for name in names}
-        )
+    changes = {name: statement.excluded[name] for name in sets}
+    changes |= {name: table.c[name] + statement.excluded[name] for name in adds}
+    if changes:
+        statement = statement.on_conflict_do_update(index_elements=list(conflict), set_=changes)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=list(conflict))
     connection.execute(statement, rows)
@@ -92,7 +98,10 @@ def read_spans(connection: Connection, journal_id: int) -> Ranges:
 
 def write_spans(connection: Connection, journal_id: int, old: Ranges, new: Ranges) -> None:
     """Bring the authority on repeats from `old` to `new`."""
-    table = schema.stored_range
+    _write_ranges(connection, schema.stored_range, journal_id, old, new)
+
+
+def _write_ranges(connection: Connection, table: Table, journal_id: int, old: Ranges, new: Ranges) -> None:
     ends = dict(new)
     gone = [first for first, _ in old if first not in ends]
     for at in range(0, len(gone), _WHOLE):
@@ -103,6 +112,23 @@ def write_spans(connection: Connection, journal_id: int, old: Ranges, new: Range
         {"journal_id": journal_id, "first": first, "last": last} for first, last in new if known.get(first) != last
     ]
     upsert(connection, table, changed, ("journal_id", "first"), ("last",))
+
+
+def read_conflicts(connection: Connection, journal_id: int) -> Ranges:
+    """The numbers of a journal that were offered with other bytes than those stored, as their rows stand."""
+    table = schema.conflict_range
+    rows = connection.execute(
+        select(table.c.first, table.c.last).where(table.c.journal_id == journal_id).order_by(table.c.first)
+    )
+    return tuple((first, last) for first, last in rows)
+
+
+def add_conflicts(connection: Connection, journal_id: int, numbers: Iterable[int]) -> Ranges:
+    """Keep more of them; returns all."""
+    old = read_conflicts(connection, journal_id)
+    new = ranges.union(old, ((seq, seq) for seq in numbers))
+    _write_ranges(connection, schema.conflict_range, journal_id, old, new)
+    return new
 
 
 def write_lost(connection: Connection, journal_id: int, lost: Sequence[Lost]) -> None:

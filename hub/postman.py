@@ -18,6 +18,7 @@ from hub.live import Live
 from hub.roster import Roster
 
 _SENDERS: Final = 16
+_QUARANTINED: Final = 1_000  # of earlier receipts, in one that took their place
 _EXPIRY_S: Final = 60  # a receipt that came later than this has been asked for again
 
 _Key = tuple[str, str, str]
@@ -85,4 +86,6 @@ class Postman:
 
 
 def _joined(older: list[Refused], newer: list[Refused]) -> list[Refused]:
-    return list({(one.seq, one.verdict): one for one in [*older, *newer]}.values())
+    """The newer receipt's, and what the older one had to say of single entries: on conflicts each stands for itself."""
+    before = [one for one in older if one.verdict == "quarantined"][-_QUARANTINED:]
+    return list({(one.seq, one.verdict): one for one in [*before, *newer]}.values())

@@ -6,7 +6,9 @@ What always holds:
 - `run` names one start of the hub on this store, and all hubs on one store say the same one: it stands in the store,
   and changes when a hub starts or has lost its connection to the server, for then the store may be an older one,
   restored. Within a run what is receipted only grows, and a device's `at_ms` never falls.
-- One batch that cannot be stored does not stop the others: it is tried alone, then set aside raw.
+- A beacon's `at_ms` never falls within a run, whatever the clock does and whichever hub sends it.
+- One batch that cannot be stored does not stop the others: it is tried alone, then by halves until the entry is found
+  that is to blame, which is set aside with a verdict; only where that does not help is the batch set aside, whole.
 """
 
 import hashlib
@@ -14,25 +16,24 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, and_, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, case, select, update
 
 from bus.identifiers import new_epoch
 from bus.logs import fields
-from bus.messages import Receipt, Refused, Status
-from hub import ingest, ledger, schema
+from bus.messages import Receipt, Status
+from hub import ingest, ledger, quarantine, schema
 from hub.admission import Admitted, Reason, Rejected
-from hub.database import Database
+from hub.database import Database, is_ours
+from hub.ingest import Item
 from hub.intake import Intake, Taken
+from hub.receipts import receipts
 from hub.roster import Roster
 
 log = logging.getLogger(__name__)
-
-CONSUMER: Final = "hub"
 
 
 @dataclass(slots=True)
@@ -68,22 +69,40 @@ class Store:
 
     def run(self) -> str:
         """The present run, as it stands in the store: asking shows that the store answers."""
-        with self.database.write() as connection:
+        with self.database.write(first=True) as connection:
             return self._run(connection)
+
+    def beacon(self) -> tuple[str, int]:
+        """The present run and when a beacon of it says that it was sent: asking shows that the store takes writes."""
+        table = schema.hub
+        with self.database.write(first=True) as connection:
+            run = self._run(connection)
+            now_ms = self._now_ms()
+            latest = case((table.c.beacon_ms > now_ms, table.c.beacon_ms), else_=now_ms)
+            moved = update(table).where(table.c.id == 1).values(beacon_ms=latest).returning(table.c.beacon_ms)
+            return run, int(connection.execute(moved).scalar_one())
 
     def ingest(self, batches: Sequence[Admitted]) -> Outcome:
         """Store batches in one transaction. `UnavailableError`: the store cannot be used, and nothing was stored."""
         try:
             return self._ingest(batches)
-        except SQLAlchemyError as error:
+        except Exception as error:
+            if not is_ours(error):
+                raise
             if len(batches) > 1:
                 outcomes = [self.ingest([batch]) for batch in batches]
                 return _joined(outcomes)
+            log.warning("batch stored by parts %s", fields(device=batches[0].batch.device, error=str(error)[:500]))
+        try:
+            return self._ingest(batches, by_parts=True)
+        except Exception as error:
+            if not is_ours(error):
+                raise
             return self._unstorable(batches[0], error)
 
     def reject(self, rejected: Sequence[Rejected]) -> None:
         """Count messages that get no receipt, and keep what its device signed."""
-        with self.database.write() as connection:
+        with self.database.write(first=True) as connection:
             self._reject(connection, rejected)
 
     def take_statuses(self, statuses: Sequence[Status]) -> None:
@@ -132,26 +151,26 @@ class Store:
         lock = select(table.c.run).where(table.c.id == 1)
         if self._generation != self.database.generation:
             self._generation = self.database.generation
-            row = {"id": 1, "run": new_epoch(), "run_at_ms": self._now_ms()}
-            ledger.upsert(connection, table, [row], ("id",), ("run", "run_at_ms"))
+            row = {"id": 1, "run": new_epoch(), "run_at_ms": self._now_ms(), "beacon_ms": 0}
+            ledger.upsert(connection, table, [row], ("id",), ("run", "run_at_ms", "beacon_ms"))
             log.info("run begun %s", fields(run=row["run"]))
         return str(connection.execute(lock).scalar_one())
 
-    def _ingest(self, batches: Sequence[Admitted]) -> Outcome:
+    def _ingest(self, batches: Sequence[Admitted], *, by_parts: bool = False) -> Outcome:
         read = [(one, ingest.read_items(one.batch)) for one in batches]
         devices = sorted({one.batch.device for one in batches})
         outcome = Outcome()
-        taken: list[tuple[Admitted, Taken]] = []
-        with self.database.write() as connection:
+        taken: list[Taken] = []
+        with self.database.write(first=True) as connection:
             self._lock(connection, devices)
             now_ms = self._now_ms()
             intake = Intake(connection, now_ms, self._exporting)
             for admitted, items in read:
-                taken.append((admitted, intake.take(admitted, items)))
+                taken += _by_parts(intake, admitted, items) if by_parts else [intake.take(admitted, items)]
             at_ms = self._touch(connection, devices, now_ms)
             run = self._run(connection)
-        outcome.receipts = _receipts(taken, run, at_ms)
-        for _, one in taken:
+        outcome.receipts = receipts(taken, run, at_ms)
+        for one in taken:
             outcome.entries += len(one.decision.fresh)
             outcome.repeats += one.decision.repeats
             outcome.breaks += len(one.decision.breaks)
@@ -170,35 +189,36 @@ class Store:
         table = schema.device_live
         rows = connection.execute(select(table.c.device_id, table.c.receipted_ms).where(table.c.device_id.in_(devices)))
         before = {device: receipted_ms or 0 for device, receipted_ms in rows}
-        at_ms = {device: max(now_ms, before.get(device, 0)) for device in devices}
+        # A device takes a new run only where it is dated later than the receipt before.
+        at_ms = {device: max(now_ms, before.get(device, 0) + 1) for device in devices}
         values = [{"device_id": device, "seen_ms": now_ms, "receipted_ms": at_ms[device]} for device in devices]
         ledger.upsert(connection, table, values, ("device_id",), ("seen_ms", "receipted_ms"))
         return at_ms
 
-    def _unstorable(self, admitted: Admitted, error: SQLAlchemyError) -> Outcome:
-        log.error("batch cannot be stored %s", fields(device=admitted.batch.device, error=str(error)[:500]))
+    def _unstorable(self, admitted: Admitted, error: Exception) -> Outcome:
+        log.error("batch cannot be stored %s", fields(device=admitted.batch.device), exc_info=error)
         raw = msgspec.json.encode(admitted.batch)
         rejected = Rejected(admitted.batch.device, Reason.UNSTORABLE, str(error)[:500], raw)
         self.reject([rejected])
         return Outcome(rejected=[rejected])
 
     def _reject(self, connection: Connection, rejected: Sequence[Rejected]) -> None:
-        table, now_ms = schema.rejected, self._now_ms()
-        for (device, reason), count in Counter((one.device, one.reason.value) for one in rejected).items():
-            last = [one.detail for one in rejected if (one.device, one.reason) == (device, reason)][-1]
-            values = {"last_ms": now_ms, "last_detail": _plain(last)}
-            where = and_(table.c.device_id == device, table.c.reason == reason)
-            row = update(table).where(where).values(count=table.c.count + count, **values)
-            if connection.execute(row).rowcount == 0:
-                connection.execute(insert(table).values(device_id=device, reason=reason, count=count, **values))
-        for one in rejected:
-            if one.raw is not None:
-                self._keep_raw(connection, one, one.raw, now_ms)
+        now_ms = self._now_ms()
+        last = {(one.device, one.reason.value): one.detail for one in rejected}
+        counts = Counter((one.device, one.reason.value) for one in rejected)
+        rows = [
+            {"device_id": device, "reason": reason, "count": count}
+            | {"last_ms": now_ms, "last_detail": _plain(last[device, reason])}
+            for (device, reason), count in sorted(counts.items())  # in one order by all hubs: they wait, never lock up
+        ]
+        key, sets = ("device_id", "reason"), ("last_ms", "last_detail")
+        ledger.upsert(connection, schema.rejected, rows, key, sets, adds=("count",))
+        kept = [self._raw(one, one.raw, now_ms) for one in rejected if one.raw is not None]
+        quarantine.keep(connection, sorted(kept, key=lambda row: str(row["key"])))
 
-    def _keep_raw(self, connection: Connection, rejected: Rejected, raw: bytes, now_ms: int) -> None:
-        table = schema.quarantine
+    def _raw(self, rejected: Rejected, raw: bytes, now_ms: int) -> dict[str, Any]:
         digest = hashlib.sha256(raw).digest()
-        row = {
+        return {
             "key": f"batch/{rejected.device}/{digest.hex()}",
             "device_id": rejected.device,
             "verdict": "batch",
@@ -209,31 +229,22 @@ class Store:
             "received_ms": now_ms,
             "times": 1,
         }
-        again = update(table).where(table.c.key == row["key"]).values(times=table.c.times + 1)
-        if connection.execute(again).rowcount == 0:
-            connection.execute(insert(table).values(row))
 
 
-def _receipts(taken: Sequence[tuple[Admitted, Taken]], run: str, at_ms: dict[str, int]) -> list[Receipt]:
-    """One receipt a journal: the last state counts, and every verdict is told."""
-    by_journal: dict[int, tuple[Taken, dict[tuple[int, str], Refused]]] = {}
-    for _, one in taken:
-        said = by_journal[one.journal.id][1] if one.journal.id in by_journal else {}
-        said |= {(refused.seq, refused.verdict): refused for refused in one.refused}
-        by_journal[one.journal.id] = (one, said)
-    return [
-        Receipt(
-            consumer=CONSUMER,
-            device=one.journal.device,
-            epoch=one.journal.epoch,
-            klass="record" if one.journal.klass == "record" else "sample",
-            stored=list(one.decision.spans),
-            run=run,
-            at_ms=at_ms[one.journal.device],
-            refused=list(said.values()),
-        )
-        for one, said in by_journal.values()
-    ]
+def _by_parts(intake: Intake, admitted: Admitted, items: Sequence[Item]) -> list[Taken]:
+    """Take a batch that could not be stored as a whole: what is to blame is found by halving, and set aside."""
+    try:
+        with intake.connection.begin_nested():
+            return [intake.take(admitted, items)]
+    except Exception as error:
+        if not is_ours(error) or not items:
+            raise
+        if len(items) > 1:
+            halves = ingest.halves(admitted.batch, items)
+            return [one for batch, some in halves for one in _by_parts(intake, replace(admitted, batch=batch), some)]
+        aside = ingest.unstorable(items[0], str(error))
+    with intake.connection.begin_nested():
+        return [intake.take(admitted, [aside])]
 
 
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:

@@ -15,6 +15,7 @@ Changes go through hub/migrations; a test holds the two against each other.
 from hub.schema.columns import metadata
 from hub.schema.journals import (
     boot,
+    conflict_range,
     counter,
     device,
     device_live,
@@ -26,6 +27,7 @@ from hub.schema.journals import (
     latest,
     lost_range,
     quarantine,
+    quarantine_dropped,
     rejected,
     sample,
     site,
@@ -50,6 +52,7 @@ from hub.schema.projected import (
 __all__ = [
     "audit",
     "boot",
+    "conflict_range",
     "counter",
     "desired",
     "device",
@@ -69,6 +72,7 @@ __all__ = [
     "outage",
     "presence",
     "quarantine",
+    "quarantine_dropped",
     "rating",
     "rating_day",
     "rating_flag",

@@ -11,17 +11,20 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    true,
 )
 
 from hub.schema.columns import ID, device_column, journal_column, metadata, ms_column, site_column, text_column
 
 # One row. `run` names the present start of the hub or hubs on this store, as their receipts and beacons say it.
+# `beacon_ms` keeps a beacon's `at_ms` from falling within the run.
 hub = Table(
     "hub",
     metadata,
     Column("id", Integer, primary_key=True),
     text_column("run"),
     ms_column("run_at_ms"),
+    Column("beacon_ms", BigInteger, nullable=False, default=0, server_default="0"),
 )
 
 # The known list, copied from the roster at each start and change. `known` falls when a row leaves the file: what it
@@ -94,6 +97,16 @@ stored_range = Table(
     Column("last", BigInteger, nullable=False),
 )
 
+# Numbers that were offered with other bytes than those stored. Kept for ever, as receipts have to say them again and
+# again: a device that hears `stored` without its conflicts lets go of entries that stand nowhere else.
+conflict_range = Table(
+    "conflict_range",
+    metadata,
+    Column("journal_id", ID, ForeignKey("journal.id"), primary_key=True),
+    Column("first", BigInteger, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+)
+
 # What the device says will never come. It may overlap what was stored before it was lost there.
 lost_range = Table(
     "lost_range",
@@ -156,7 +169,8 @@ for _table in (entry, sample):
     )
 
 # Entries and whole batches that were set aside, raw. `verdict` is what the receipt says: `quarantined` or `conflict`
-# for an entry, `batch` for a signed batch of which nothing could be read.
+# for an entry, `batch` for a signed batch of which nothing could be read. `kept` falls where the raw copy had to go and
+# its digest stays, by which the same bytes are known again (`hub.quarantine`).
 quarantine = Table(
     "quarantine",
     metadata,
@@ -173,7 +187,24 @@ quarantine = Table(
     Column("raw", LargeBinary, nullable=False),
     ms_column("received_ms"),
     Column("times", BigInteger, nullable=False, default=1),
+    Column("kept", Boolean, nullable=False, default=True, server_default=true()),
     Index(None, "journal_id", "seq"),
+)
+Index(
+    "ix_quarantine_kept",
+    quarantine.c.device_id,
+    sqlite_where=quarantine.c.kept,
+    postgresql_where=quarantine.c.kept,
+)
+
+# Rows of it that are gone, counted.
+quarantine_dropped = Table(
+    "quarantine_dropped",
+    metadata,
+    Column("device_id", Text, ForeignKey("device.id"), primary_key=True),
+    Column("verdict", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )
 
 # Messages that got no receipt, counted: wrong signature, unknown device, another site's topic, unreadable.
