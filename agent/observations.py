@@ -83,13 +83,11 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class OpticalPower:
-    """Light received at one end of a fibre. `alarm_dbm`: where the module itself says it is too little."""
+    """Light received at one end of a fibre, and sent from it."""
 
     source: str
     received_dbm: float
     sent_dbm: float | None = None
-    temperature_c: float | None = None
-    alarm_dbm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

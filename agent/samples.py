@@ -1,9 +1,11 @@
 """Measurements for the journal: every few seconds one block with all series, named as `/metrics` names them. Pure.
 
 What is probed each second is summed up over the step (mean loss, mean round trip, share of successes); all else is as
-it stands at the end of the step. A series without a value in a step is left out.
+it stands at the end of the step. A series without a value in a step is left out; what is no number (a sensor's NaN or
+infinity) is none.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -48,7 +50,8 @@ def block(start_ms: int, step_ms: int, tallies: Mapping[str, Tally], standing: I
             series[series_name(name, {"target": target})] = [value]
     for sample in standing:
         if sample.name not in _SUMMED and sample.name not in _LEFT_OUT and not sample.name.endswith("_created"):
-            series[series_name(sample.name, sample.labels)] = [_short(sample.value)]
+            if math.isfinite(sample.value):
+                series[series_name(sample.name, sample.labels)] = [_short(sample.value)]
     return SampleBlock(start_ms, step_ms, series)
 
 

@@ -18,6 +18,8 @@ from bus.timekeeper import kernel_error_ms, kernel_offset_ms
 _SECTOR_BYTES: Final = 512  # of /sys/block/*/stat, whatever the device's own (kernel: Documentation/block/stat.rst)
 _FIND_PROCESSES_S: Final = 60.0
 _OURS: Final = {"commune", "mosquitto"}
+# What `python -m` runs, as the demo does: the command, which is told the part, or a part itself.
+_MODULES: Final = {"provisioning.command": "", "agent": "agent", "kiosk": "kiosk", "hub": "hub"}
 _NOT_STORAGE: Final = ("loop", "ram", "zram", "sr", "fd")
 
 
@@ -99,7 +101,9 @@ class HealthWatch:
             try:
                 with process.oneshot():
                     used.append(
-                        ProcessUse(_name(process.cmdline()), pid, process.cpu_percent(interval=None), _memory(process))
+                        ProcessUse(
+                            process_name(process.cmdline()), pid, process.cpu_percent(interval=None), _memory(process)
+                        )
                     )
             except psutil.Error:
                 del self._processes[pid]
@@ -113,17 +117,18 @@ class HealthWatch:
 
 def _is_ours(process: psutil.Process) -> bool:
     try:
-        return _name(process.cmdline()).split(" ")[0] in _OURS
+        return process_name(process.cmdline()).split(" ")[0] in _OURS
     except psutil.Error:
         return False
 
 
-def _name(command: list[str]) -> str:
+def process_name(command: list[str]) -> str:
     """`commune agent` for a Python that runs it, `mosquitto` for the broker; arguments never (they may be secret)."""
     words = [Path(word).name for word in command[:3]]
     for index, word in enumerate(words):
-        if word == "commune":
-            return " ".join(["commune", *command[index + 1 : index + 2]])
+        if word == "commune" or (word in _MODULES and words[index - 1] == "-m"):
+            part = _MODULES.get(word, "") or next(iter(command[index + 1 : index + 2]), "")
+            return f"commune {part}".rstrip()
     return words[0] if words else ""
 
 

@@ -5,7 +5,9 @@ or how often a carrier changed: these two come from /proc/net and /sys/class/net
 them.
 """
 
+import sys
 import time
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +16,7 @@ import psutil
 
 from agent.observations import Duplex, NetworkState, PortState, Route
 
+IPAddress = IPv4Address | IPv6Address
 _DUPLEX: Final[dict[int, Duplex]] = {
     psutil.NIC_DUPLEX_FULL: Duplex.FULL,
     psutil.NIC_DUPLEX_HALF: Duplex.HALF,
@@ -65,28 +68,34 @@ def _default_routes(proc_root: Path) -> tuple[Route, ...]:
     metrics = _metrics(proc_root)
     gateways: dict[Any, Any] = dict(netifaces.gateways())
     routes = [
-        Route(gateway=gateway, port=port, metric=metrics.get((family, port), 0))
+        Route(gateway=gateway, port=port, metric=metrics.get((port, _plain(gateway)), 0))
         for family in (netifaces.AF_INET, netifaces.AF_INET6)
         for gateway, port, *_ in gateways.get(family, ())
     ]
     return tuple(sorted(routes, key=lambda route: (route.metric, route.port, route.gateway)))
 
 
-def _metrics(proc_root: Path) -> dict[tuple[int, str], int]:
-    """(family, port) -> the lowest metric of its default routes."""
-    metrics: dict[tuple[int, str], int] = {}
+def _metrics(proc_root: Path) -> dict[tuple[str, IPAddress], int]:
+    """(port, gateway) -> the lowest metric of its default routes."""
+    metrics: dict[tuple[str, IPAddress], int] = {}
     for line in _lines(proc_root / "net/route")[1:]:
-        port, destination, _, _, _, _, metric, mask, *_ = line.split()
+        port, destination, gateway, _, _, _, metric, mask, *_ = line.split()
         if destination == mask == "00000000":
-            _keep_lowest(metrics, (netifaces.AF_INET, port), int(metric))
+            address = IPv4Address(int(gateway, 16).to_bytes(4, sys.byteorder))  # printed as the machine holds it
+            _keep_lowest(metrics, (port, address), int(metric))
     for line in _lines(proc_root / "net/ipv6_route"):
-        destination, length, _, _, _, metric, _, _, _, port = line.split()
+        destination, length, _, _, gateway, metric, _, _, _, port = line.split()
         if length == "00" and not destination.strip("0"):
-            _keep_lowest(metrics, (netifaces.AF_INET6, port), int(metric, 16))
+            _keep_lowest(metrics, (port, IPv6Address(int(gateway, 16))), int(metric, 16))
     return metrics
 
 
-def _keep_lowest(metrics: dict[tuple[int, str], int], key: tuple[int, str], metric: int) -> None:
+def _plain(gateway: str) -> IPAddress:
+    """Without the scope that netifaces may add to a link-local one."""
+    return ip_address(gateway.partition("%")[0])
+
+
+def _keep_lowest(metrics: dict[tuple[str, IPAddress], int], key: tuple[str, IPAddress], metric: int) -> None:
     metrics[key] = min(metric, metrics.get(key, metric))
 
 

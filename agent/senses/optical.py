@@ -16,13 +16,7 @@ def read_sfp(port: str) -> OpticalPower | None:
     found = decode(eeprom) if eeprom else None
     if found is None:
         return None
-    return OpticalPower(
-        source=port,
-        received_dbm=found.received_dbm,
-        sent_dbm=found.sent_dbm,
-        temperature_c=found.temperature_c,
-        alarm_dbm=found.received_alarm_dbm,
-    )
+    return OpticalPower(source=port, received_dbm=found.received_dbm, sent_dbm=found.sent_dbm)
 
 
 async def read_snmp(request: Request, *, scale: float = 1.0) -> OpticalPower | None:

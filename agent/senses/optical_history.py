@@ -1,9 +1,11 @@
 """Daily medians of received light, kept small on disk: a number a day and receiver, 120 days.
 
 Today's samples are thinned to one in 15 minutes. The file is written when a day ends, each hour, and at `close`, so a
-power cut costs an hour of samples at most. A file that cannot be read is set aside, and a new one begun.
+power cut costs an hour of samples at most. A file that cannot be read is set aside, and a new one begun; a disk that
+takes nothing is no reason to stop watching.
 """
 
+import logging
 import statistics
 from pathlib import Path
 from typing import Final
@@ -12,7 +14,9 @@ import msgspec
 
 from bus.clock import Quality, Stamp
 from bus.files import replace_file
+from bus.logs import fields
 
+_LOG: Final = logging.getLogger(__name__)
 KEEP_DAYS: Final = 120
 _DAY_MS: Final = 86_400_000
 _THIN_MS: Final = 900_000
@@ -34,6 +38,7 @@ class OpticalHistory:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._written_ms = 0
+        self.failures = 0
         self._receivers = self._read()
 
     def add(self, name: str, dbm: float, at: Stamp) -> None:
@@ -71,12 +76,21 @@ class OpticalHistory:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, Receiver])
         except FileNotFoundError:
             return {}
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            self._path.replace(self._path.with_name(self._path.name + ".broken"))
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self.failures += 1
+            _LOG.error("light history not readable, set aside %s", fields(path=self._path, error=error))
+            self._set_aside()
             return {}
+
+    def _set_aside(self) -> None:
+        try:
+            self._path.replace(self._path.with_name(self._path.name + ".broken"))
+        except OSError:
+            self.failures += 1
 
     def _write(self) -> None:
         try:
             replace_file(self._path, msgspec.json.encode(self._receivers))
-        except OSError:
-            return  # a full disk must not stop the watch: memory still holds it, and the next hour tries again
+        except OSError as error:  # memory still holds it, and the next hour tries again
+            self.failures += 1
+            _LOG.warning("light history not written %s", fields(path=self._path, error=error))

@@ -1,7 +1,7 @@
 """Diagnostics of an SFP module: what SFF-8472 lays out in its two EEPROM pages. Pure.
 
 Page A0 says what the module is; byte 92 whether page A2 holds diagnostics, calibrated inside or by constants given in
-A2. Powers are in 0.1 uW (table 9-11), thresholds in the same unit (table 9-5), so 0 means no light at all.
+A2. Powers are in 0.1 uW (table 9-11), so 0 means no light at all.
 """
 
 import math
@@ -20,13 +20,10 @@ _EXTERNAL: Final = 0x10
 
 @dataclass(frozen=True, slots=True)
 class Diagnostics:
-    """What the module measures, in dBm and degrees."""
+    """What the module measures, in dBm."""
 
     received_dbm: float
     sent_dbm: float
-    temperature_c: float
-    received_alarm_dbm: float | None
-    vendor: str
 
 
 def decode(eeprom: bytes) -> Diagnostics | None:
@@ -36,21 +33,13 @@ def decode(eeprom: bytes) -> Diagnostics | None:
     if eeprom[0] != _SFP or not eeprom[92] & _DIAGNOSTICS or len(eeprom) < 2 * PAGE:
         return None
     page = eeprom[PAGE:]
-    temperature, _, _, sent, received = struct.unpack_from("!hHHHH", page, 96)
+    sent, received = struct.unpack_from("!HH", page, 102)
     if eeprom[92] & _EXTERNAL:
         received_units = _external_received(page, received)
         sent_units = _line(page, 80, sent)
-        temperature = _line(page, 84, temperature)
     else:
         received_units, sent_units = float(received), float(sent)
-    alarm = struct.unpack_from("!H", page, 34)[0]
-    return Diagnostics(
-        received_dbm=_dbm(received_units),
-        sent_dbm=_dbm(sent_units),
-        temperature_c=temperature / 256,
-        received_alarm_dbm=_dbm(float(alarm)) if alarm else None,
-        vendor=eeprom[20:36].decode("ascii", "replace").strip(),
-    )
+    return Diagnostics(received_dbm=_dbm(received_units), sent_dbm=_dbm(sent_units))
 
 
 def _external_received(page: bytes, raw: int) -> float:

@@ -4,6 +4,7 @@ A box with no UPS configures none, and nothing is said of the mains. Reading nee
 """
 
 import asyncio
+import math
 import shlex
 from contextlib import suppress
 from typing import Final
@@ -29,9 +30,9 @@ async def read_ups(name: str, *, host: str = "127.0.0.1", port: int = PORT, time
     except OSError as error:
         raise UnavailableError(f"upsd at {host} port {port}: {error}") from error
     status = values.get("ups.status", "")
-    words = status.split()
-    if not words:
-        raise UnavailableError(f"UPS {name} at {host} tells no ups.status")
+    words = set(status.split())
+    if not words & {"OL", "OB", "BYPASS"}:  # WAIT, say: the driver has not heard of its UPS yet
+        raise UnavailableError(f"UPS {name} at {host} does not tell where its power comes from: ups.status {status!r}")
     return UpsState(
         name=name,
         status=status,
@@ -77,6 +78,7 @@ async def _list_vars(name: str, host: str, port: int) -> dict[str, str]:
 
 def _number(text: str | None) -> float | None:
     try:
-        return float(text) if text else None
+        number = float(text) if text else None
     except ValueError:
         return None
+    return number if number is not None and math.isfinite(number) else None

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.diagnosis import PowerView
+from agent.ladder import Pace
 from agent.observations import Duplex
 from bus.entries import DiagnosisChanged, EventNoted, LinkMinute, OutageOpened
-from tests.agent.world import World, network, without
+from tests.agent.world import S, World, network, without
 
 FAULTS = [
     ({"lan"}, "switch-dead", "switch"),
@@ -212,6 +213,16 @@ def test_flapping_port_then_plainly_out() -> None:
     assert world.told()[-1] == ("cable-unplugged", "lan0")
 
 
+def test_a_cable_that_loses_contact_each_quarter_of_an_hour_flaps_where_an_hour_is_judged() -> None:
+    world = started(pace=Pace(8 * S, 3_600 * S))
+    for _ in range(3):
+        world.now_ns += 900 * S
+        world.take(network(world.now_ns, carrier=False))
+        world.now_ns += S
+        world.take(network(world.now_ns))
+    assert world.told()[-1] == ("port-flapping", "lan0")
+
+
 def test_flapping_line() -> None:
     world = started()
     for _ in range(3):
@@ -303,6 +314,16 @@ def test_what_is_still_to_come_is_told_again_when_less_time_is_left_not_each_day
         "7 days.",
         "2 days.",
     ]
+
+
+def test_a_certificate_is_never_told_to_end_sooner_than_it_does() -> None:
+    world = started()
+    for days in (364.0, 200.0, 170.0, 61.0, 45.0, 30.0):
+        world.state = replace(world.state, ending={"ky-so": days})
+        world.run(6)
+    told = [record for record in world.records if isinstance(record, DiagnosisChanged)]
+    within = [record.says.en.rpartition("within ")[2] for record in told if record.cause == "certificate-ending"]
+    assert within == ["365 days.", "180 days.", "90 days.", "60 days.", "30 days."]
 
 
 def test_no_probe_ends_is_no_data_and_never_fine() -> None:

@@ -1,5 +1,7 @@
 """Blocks of samples: the probes summed up, all else as it stands, named as Prometheus names it."""
 
+import math
+
 from agent.minutes import Tally
 from agent.samples import Sample, block, series_name
 
@@ -9,6 +11,7 @@ def test_probes_are_summed_up_and_the_rest_stands() -> None:
     standing = [
         Sample("commune_load", {}, 0.123456),
         Sample("commune_port_carrier", {"port": "lan0"}, value=True),
+        *(Sample("commune_strange", {"is": str(odd)}, odd) for odd in (math.nan, math.inf, -math.inf)),
         Sample("commune_probe_success", {"target": "vnpt"}, 0.0),
         Sample("commune_probe_age_seconds", {"target": "vnpt"}, 0.5),
     ]

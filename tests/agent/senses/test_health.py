@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.senses.health import HealthWatch
+from agent.senses.health import HealthWatch, process_name
 from agent.senses.raspberry import read_throttling
 
 
@@ -71,6 +71,22 @@ def test_newer_kernels_tell_of_under_voltage_by_hwmon(tmp_path: Path) -> None:
     power = read_throttling(tmp_path)
     assert power is not None
     assert power.under_voltage
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (["/opt/venv/bin/python", "/opt/venv/bin/commune", "hub", "--config", "secret"], "commune hub"),
+        (["python", "-m", "provisioning.command", "agent", "--config", "x"], "commune agent"),
+        (["python3", "-m", "kiosk", "--config", "x"], "commune kiosk"),
+        (["mosquitto", "-c", "x"], "mosquitto"),
+        (["python", "-m", "http.server"], "python"),
+        (["vi", "agent"], "vi"),
+        ([], ""),
+    ],
+)
+def test_a_process_is_named_by_its_command_line(command: list[str], name: str) -> None:
+    assert process_name(command) == name
 
 
 def test_our_processes_are_found_and_their_arguments_are_not_told(tmp_path: Path) -> None:

@@ -77,6 +77,20 @@ async def test_addresses_and_routes_are_seen(lab: Lab) -> None:
         )
 
 
+def test_two_default_routes_of_one_port_keep_their_own_metrics(lab: Lab) -> None:
+    for gateway, metric in (("10.9.0.3", "20"), ("10.9.0.2", "70")):
+        lab.box.ip("route", "add", "default", "via", gateway, "dev", "up0", "metric", metric)
+    for gateway, metric in (("fd00:10:9:0::3", "5"), ("fe80::9", "9")):
+        lab.box.ip("-6", "route", "add", "default", "via", gateway, "dev", "up0", "metric", metric)
+    found = [(route.gateway.partition("%")[0], route.port, route.metric) for route in read_network().routes]
+    assert found == [
+        ("fd00:10:9::3", "up0", 5),
+        ("fe80::9", "up0", 9),
+        ("10.9.0.3", "up0", 20),
+        ("10.9.0.2", "up0", 70),
+    ]
+
+
 async def test_a_port_that_is_taken_out_is_gone(lab: Lab) -> None:
     seen = Watched()
     async with watching(LinkWatch(seen)):

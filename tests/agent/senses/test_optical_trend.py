@@ -1,10 +1,13 @@
+import errno
 import math
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.senses import optical_history
 from agent.senses.optical_history import KEEP_DAYS, OpticalHistory
 from agent.senses.optical_trend import trend
 from bus.clock import Quality, Stamp
@@ -114,6 +117,30 @@ def test_a_clock_that_is_not_known_writes_no_day(tmp_path: Path) -> None:
     history = OpticalHistory(tmp_path / "light.json")
     history.add("wan", -20.0, at(0, quality=Quality.UNKNOWN))
     assert history.daily_dbm("wan") == {}
+
+
+def test_a_file_that_can_neither_be_read_nor_moved_does_not_stop_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "light.json"
+
+    def fail(*_: object) -> NoReturn:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for content in (b'{"wan": {"daily', None):  # a broken file, then one that cannot be read (EISDIR stands for EIO)
+        if content is None:
+            path.unlink()
+            path.mkdir()
+        else:
+            path.write_bytes(content)
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "replace", fail)
+            patched.setattr(optical_history, "replace_file", fail)
+            history = OpticalHistory(path)
+            history.add("wan", -20.0, at(0))
+            history.close()
+        assert history.daily_dbm("wan") == {20_000: -20.0}
+        assert history.failures == 4
 
 
 def test_a_broken_file_is_set_aside(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 from dataclasses import replace
 
 from agent.observations import Duplex, NetworkState, PortState
-from agent.senses.port_changes import PortHistory, findings, follow, follow_all
+from agent.senses.port_changes import PortFindings, PortHistory, findings, follow, follow_all
 
 SECOND = 1_000_000_000
+WINDOW_NS = 600 * SECOND
 GOOD = PortState("eth0", present=True, carrier=True, speed_mbit=1000, duplex=Duplex.FULL)
 
 
@@ -14,20 +15,20 @@ def port(**values: object) -> PortState:
 def history_of(*ports: PortState, step_ns: int = SECOND) -> PortHistory:
     history = PortHistory()
     for index, state in enumerate(ports):
-        history = follow(history, state, mono_ns=index * step_ns)
+        history = follow(history, state, mono_ns=index * step_ns, window_ns=WINDOW_NS)
     return history
 
 
 def test_a_steady_port_has_nothing_odd() -> None:
-    found = findings(history_of(GOOD, GOOD, GOOD))
-    assert (found.flaps, found.slow_from_mbit, found.half_duplex, found.errors_per_min) == (0, None, False, 0.0)
+    assert findings(history_of(GOOD, GOOD, GOOD)) == PortFindings(flaps=0, slow_from_mbit=None, half_duplex=False)
 
 
 def test_each_loss_of_carrier_is_a_flap_and_old_ones_are_forgotten() -> None:
     down = port(carrier=False, speed_mbit=None)
     history = history_of(GOOD, down, GOOD, down, GOOD)
     assert findings(history).flaps == 2
-    assert findings(follow(history, GOOD, mono_ns=700 * SECOND)).flaps == 0
+    assert findings(follow(history, GOOD, mono_ns=700 * SECOND, window_ns=WINDOW_NS)).flaps == 0
+    assert findings(follow(history, GOOD, mono_ns=700 * SECOND, window_ns=2 * WINDOW_NS)).flaps == 2
 
 
 def test_flaps_too_short_to_be_seen_are_taken_from_the_kernels_count() -> None:
@@ -50,24 +51,9 @@ def test_half_duplex_is_told_only_with_carrier() -> None:
     assert not findings(history_of(port(duplex=Duplex.HALF, carrier=False))).half_duplex
 
 
-def test_errors_are_a_rate_over_the_window_and_a_reset_starts_anew() -> None:
-    history = history_of(port(), port(rx_errors=30), port(rx_errors=50, tx_errors=10), step_ns=30 * SECOND)
-    assert findings(history).errors_per_min == 60.0
-    history = follow(history, port(rx_errors=0), mono_ns=90 * SECOND)
-    assert findings(history).errors_per_min is None
-
-
-def test_memory_is_bounded_whatever_the_cadence() -> None:
-    history = PortHistory()
-    for index in range(20_000):
-        history = follow(history, port(rx_errors=index), mono_ns=index * SECOND // 10)
-    assert len(history.errors) < 70
-    assert findings(history).errors_per_min == 600.0
-
-
 def test_a_port_that_vanishes_has_lost_its_carrier() -> None:
-    histories = follow_all({}, NetworkState(0, {"eth0": GOOD}))
-    histories = follow_all(histories, NetworkState(SECOND, {}))
+    histories = follow_all({}, NetworkState(0, {"eth0": GOOD}), window_ns=WINDOW_NS)
+    histories = follow_all(histories, NetworkState(SECOND, {}), window_ns=WINDOW_NS)
     last = histories["eth0"].last
     assert last is not None
     assert (last.present, last.carrier, last.speed_mbit) == (False, False, None)

@@ -121,6 +121,8 @@ async def saying(answer: bytes) -> AsyncIterator[int]:
         (b"ERR DRIVER-NOT-CONNECTED\n", UnavailableError),
         (b'BEGIN LIST VAR office\nVAR office ups.load "1"\nEND LIST VAR office\n', UnavailableError),
         (b'BEGIN LIST VAR office\nVAR office ups.status "OL"\n', UnavailableError),
+        (b'BEGIN LIST VAR office\nVAR office ups.status "WAIT"\nEND LIST VAR office\n', UnavailableError),
+        (b'BEGIN LIST VAR office\nVAR office ups.status "ALARM"\nEND LIST VAR office\n', UnavailableError),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", CorruptError),
         (b"x" * 100_000, CorruptError),
         (b'VAR office ups.status "OL\n', CorruptError),
@@ -132,6 +134,14 @@ async def test_what_is_stale_cut_or_no_nut_is_never_mains(answer: bytes, error: 
     async with saying(answer) as port:
         with pytest.raises(error):
             await read_ups("office", port=port, timeout_s=2)
+
+
+@pytest.mark.parametrize("odd", [b"nan", b"inf", b"-inf", b"1e400", b"ten"])
+async def test_what_is_no_number_is_not_told(odd: bytes) -> None:
+    lines = b'VAR u ups.status "OL"\nVAR u battery.charge "%b"\nVAR u battery.runtime "%b"\nVAR u ups.load "%b"\n'
+    async with saying(b"BEGIN LIST VAR u\n" + lines % (odd, odd, odd) + b"END LIST VAR u\n") as port:
+        state = await read_ups("u", port=port)
+    assert (state.on_mains, state.battery_pct, state.runtime_s, state.load_pct) == (True, None, None, None)
 
 
 async def test_a_upsd_that_is_not_there_is_unavailable() -> None:
