@@ -97,7 +97,7 @@ def take_result(state: State, result: ProbeResult) -> State:
 def take_network(state: State, network: NetworkState) -> tuple[State, list[EntryData]]:
     """Ports, addresses or routes have changed. A port that can be used again, or another way out, starts all anew."""
     name, before = state.rules.port, state.network
-    ports = port_changes.follow_all(dict(state.ports), network, window_ns=state.rules.pace.flap_window_ns)
+    ports = port_changes.follow_all(dict(state.ports), network)
     was, now = _usable(before, name), _usable(network, name)
     if before is None or was != now:
         state = replace(state, port_since_ns=network.mono_ns)
@@ -118,6 +118,13 @@ def conclude(state: State, now: Moment) -> tuple[State, list[EntryData]]:
     records += events
     state, closed = _count_time(replace(state, book=book), views, now)
     return state, records + closed
+
+
+def end(state: State, now: Moment) -> tuple[State, list[EntryData]]:
+    """The watching ends: the minute under way is on record as far as it was seen."""
+    state = _follow_clock(state, now)
+    record = minutes.close(state.minute, state.book.providers) if state.minute is not None else None
+    return replace(state, minute=None), [record] if record is not None else []
 
 
 def board_of(state: State, views: Mapping[str, View], now_ns: int) -> Board:
@@ -195,11 +202,12 @@ def _evidence(state: State, views: Mapping[str, View]) -> list[str]:
 
 
 def _follow_clock(state: State, now: Moment) -> State:
-    """Notice that the wall clock was set: what began in this run is dated anew."""
+    """Notice that the wall clock was set: what began in this boot is dated anew."""
     clock_ms = now.wall_ms - now.mono_ns // 1_000_000
     step_ms = clock_ms - state.clock_ms if state.clock_ms is not None else 0
     if abs(step_ms) > 2_000:
-        state = replace(state, book=outages.shift(state.book, step_ms))
+        minute = minutes.shift(state.minute, step_ms) if state.minute is not None else None
+        state = replace(state, book=outages.shift(state.book, step_ms), minute=minute)
     return replace(state, clock_ms=clock_ms)
 
 

@@ -30,12 +30,17 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """The minute under way. `start_ms` is its first wall millisecond."""
+    """The minute under way, watched from `begun_ms` on."""
 
-    start_ms: int
+    begun_ms: int
     targets: Mapping[str, Tally] = field(default_factory=dict)
     observed_s: Mapping[str, int] = field(default_factory=dict)
     down_s: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def start_ms(self) -> int:
+        """Its first wall millisecond."""
+        return self.begun_ms - self.begun_ms % MINUTE_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,12 @@ class LineNow:
 
 def begin(wall_ms: int) -> Minute:
     """An empty minute that holds this moment."""
-    return Minute(wall_ms - wall_ms % MINUTE_MS)
+    return Minute(wall_ms)
+
+
+def shift(minute: Minute, step_ms: int) -> Minute:
+    """The wall clock was set by `step_ms`: what was watched so far belongs to another minute than it was thought."""
+    return replace(minute, begun_ms=minute.begun_ms + step_ms)
 
 
 def add(minute: Minute, result: ProbeResult) -> Minute:
@@ -79,7 +89,7 @@ def second(minute: Minute, lines: Iterable[LineNow]) -> Minute:
 
 
 def is_over(minute: Minute, wall_ms: int) -> bool:
-    """Whether this moment belongs to another minute; also when the clock was set, backwards too."""
+    """Whether this moment belongs to another minute; also when the clock goes backwards."""
     return not minute.start_ms <= wall_ms < minute.start_ms + MINUTE_MS
 
 

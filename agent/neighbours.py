@@ -2,7 +2,7 @@
 
 Composition of bus parts (link, courier, presence, desired state) with the pure `agent.devices`. What is learnt becomes
 records; what the configuration sets for a device (`[[member]] settings`) is driven to it as its `configuration`.
-`on_heard` is called when the way to the hub opens.
+`on_heard` is called when the way to the hub opens, `on_turn` several times a second.
 """
 
 import asyncio
@@ -48,6 +48,7 @@ class Neighbours:
         stamp: Callable[[], Stamp],
         bell: Doorbell,
         on_heard: Callable[[], None],
+        on_turn: Callable[[], None] = lambda: None,
     ) -> None:
         device = config.device
         key = SigningKey.load(Path(device.key))
@@ -55,6 +56,7 @@ class Neighbours:
         self._config = config
         self._recorder = recorder
         self._on_heard = on_heard
+        self._on_turn = on_turn
         self._was_open = False
         self._told: dict[tuple[str, str], Reached] = {}
         self.company = devices.gather((member.id, member.part) for member in config.member)
@@ -96,6 +98,7 @@ class Neighbours:
             for change in changes:
                 _LOG.info("presence %s", fields(device=change.device, online=change.online))
                 self._recorder.put(change)
+            self._on_turn()
             await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:

@@ -25,6 +25,7 @@ from agent.samples import Sample, block
 from agent.watchlog import Watched, WatchLog
 from bus.clock import Stamp
 from bus.entries import DiagnosisChanged, EntryData, OutageClosed, OutageOpened
+from bus.errors import UnavailableError
 from bus.logs import fields
 
 _LOG: Final = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class Observer:
         stamp: Callable[[], Stamp],
         unannounced: list[str],
         on_turn: Callable[[], None] = lambda: None,
+        on_kept: Callable[[], None] = lambda: None,
+        keep_s: float = _KEEP_S,
     ) -> None:
         self.state = state
         self._recorder = recorder
@@ -53,10 +56,13 @@ class Observer:
         self._metrics = metrics
         self._stamp = stamp
         self._on_turn = on_turn
+        self._on_kept = on_kept
+        self._keep_s = keep_s
         self._dirty = asyncio.Event()
         self._events: asyncio.Queue[OutageOpened | OutageClosed] = asyncio.Queue()
         self._on_disk: dict[str, Outage] = {outage.outage: outage for outage in state.book.open.values()}
         self._unannounced = set(unannounced)
+        self._ends: dict[str, asyncio.Future[None]] = {}  # by outage: its closing record, once it is put
         self._step = begin(0)
         self._said: tuple[DiagnosisChanged, int] | None = None  # with the monotonic time of its `since_ms`
 
@@ -127,24 +133,30 @@ class Observer:
             await asyncio.sleep(_LOOK_S / 4)
 
     async def keep(self) -> None:
-        """Keep outages on disk in the right order, and a mark each minute that we watched; until cancelled."""
+        """Keep outages on disk in the right order, and a mark each minute that we watched; until cancelled.
+
+        `on_kept` is called each minute at the latest.
+        """
         for outage in list(self._on_disk.values()):
             if outage.outage in self._unannounced:
-                self._announce(announcement(outage))
+                self._announce(announcement(self.state.book, outage))
         while True:
+            self._on_kept()
             try:
-                async with asyncio.timeout(_KEEP_S):
+                async with asyncio.timeout(self._keep_s):
                     event = await self._events.get()
             except TimeoutError:
-                await self._write()
+                await self.write()
                 continue
             await self._keep_event(event)
 
     async def close(self) -> None:
-        """Keep what there is; call after `run` and `keep` have ended."""
+        """Record what there is; call after `run` and `keep` have ended, and `write` once it is durable."""
+        stamp = self._stamp()
+        self.state, records = judgement.end(self.state, Moment(time.monotonic_ns(), stamp.wall_ms))
+        self._emit(records)
         while not self._events.empty():
             await self._keep_event(self._events.get_nowait(), wait=False)
-        await self._write()
 
     def take_step(self) -> Mapping[str, Tally]:
         """The probes' sums since the step before."""
@@ -177,23 +189,38 @@ class Observer:
                 if outage is not None and outage.outage == event.outage:
                     self._on_disk[event.outage] = outage
                     self._unannounced.add(event.outage)
-                    await self._write()
+                    await self.write()
                 self._announce(event)
             case OutageClosed():
-                durable = self._recorder.put(event)
+                self._end(event)
                 if wait:
-                    await durable
-                    self._on_disk.pop(event.outage, None)
-                    await self._write()
+                    await self._see_ended(event)
 
     def _announce(self, event: OutageOpened) -> None:
         def forget(done: asyncio.Future[None]) -> None:
-            if not done.cancelled():
+            if not done.cancelled() and done.exception() is None:
                 self._unannounced.discard(event.outage)
 
         self._recorder.put(event).add_done_callback(forget)
 
-    async def _write(self) -> None:
+    def _end(self, event: OutageClosed) -> None:
+        self._ends[event.outage] = self._recorder.put(event)
+
+    async def _see_ended(self, event: OutageClosed) -> None:
+        """Return once its closing record is on disk, or is one that no journal takes, and the watch log knows it."""
+        while event.outage in self._ends:
+            await asyncio.wait([self._ends[event.outage]], timeout=self._keep_s)
+            if _is_lost(self._ends[event.outage]):
+                self._end(event)  # it had to make room: without it the outage would last for ever at the hub
+            self._on_kept()
+            await self.write()
+
+    async def write(self) -> None:
+        """Write the watch log: what is open, and what has ended without its closing record being durable."""
+        for name in [name for name, durable in self._ends.items() if durable.done() and not _is_lost(durable)]:
+            del self._ends[name]
+            self._on_disk.pop(name, None)
+            self._unannounced.discard(name)
         stamp = self._stamp()
         now_open = {outage.outage: outage for outage in self.state.book.open.values()}
         self._on_disk = {name: now_open.get(name, outage) for name, outage in self._on_disk.items()}
@@ -207,6 +234,11 @@ class Observer:
         await asyncio.to_thread(self._watchlog.write, watched)
 
 
+def _is_lost(durable: asyncio.Future[None]) -> bool:
+    """Whether a record had to go before the journal took it. One that no journal takes is not tried again."""
+    return durable.done() and isinstance(durable.exception(), UnavailableError)
+
+
 async def sample(
     observer: Observer,
     recorder: Recorder,
@@ -215,6 +247,7 @@ async def sample(
     look: Callable[[], NetworkState | None],
     stamp: Callable[[], Stamp],
     step_s: int,
+    on_turn: Callable[[], None] = lambda: None,
 ) -> None:
     """Put a block of measurements into the journal at each step, until cancelled. `look` reads the ports' counters."""
     loop = asyncio.get_running_loop()
@@ -226,3 +259,4 @@ async def sample(
             metrics.take_network(network)
         standing = [Sample(s.name, s.labels, s.value) for family in metrics.collect() for s in family.samples]
         recorder.sample(block(stamp().wall_ms - step_s * 1000, step_s * 1000, observer.take_step(), standing))
+        on_turn()

@@ -2,7 +2,8 @@
 
 A record that the journal refuses (disk full, read-only) waits in memory and is tried again; meanwhile the agent watches
 on and says so (`healthy`). What waits is bounded: then the oldest minute goes first, which is only an average, and
-then the oldest record; each loss is counted. Samples are not retried.
+then the oldest record; each loss is counted. A record that no journal would ever take (it is too large) is given up at
+once: it must not stand in the way of the others. Samples are not retried.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from bus.clock import Stamp
 from bus.entries import EntryData, LinkMinute, SampleBlock
-from bus.errors import UnavailableError
+from bus.errors import CommuneError, UnavailableError, WrongInputError
 from bus.logs import fields
 
 _LOG: Final = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Recorder:
         self.recorded = 0
         self.refused = 0
         self.dropped = 0
+        self.unfit = 0
         self.samples_lost = 0
 
     @property
@@ -68,7 +70,11 @@ class Recorder:
         return len(self._waiting)
 
     def put(self, data: EntryData, *, at: Stamp | None = None) -> asyncio.Future[None]:
-        """Record `data` as of now, after all put before. The future is done once it is durable; it may be ignored."""
+        """Record `data` as of now, after all put before. The future is done once it is durable; it may be ignored.
+
+        It ends in `UnavailableError` where the record had to go for want of room, and in `WrongInputError` where no
+        journal would take it. Wait for it with `asyncio.wait`: then being cancelled leaves it as it is.
+        """
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(data, at or self._stamp(), durable))
         self._rung.set()
@@ -78,7 +84,13 @@ class Recorder:
 
     def sample(self, block: SampleBlock) -> None:
         """Keep a block of samples, if there is room."""
-        self._store.append(block).add_done_callback(self._sampled)
+        try:
+            kept = self._store.append(block)
+        except WrongInputError as error:
+            self.samples_lost += 1
+            _LOG.error("samples given up %s", fields(error=error))
+            return
+        kept.add_done_callback(self._sampled)
 
     async def run(self) -> None:
         """Write until cancelled; may be run again."""
@@ -96,9 +108,9 @@ class Recorder:
 
     async def _write_first(self) -> None:
         first = self._waiting[0]
-        if self._under_way is None:
-            self._under_way = self._store.append(first.data, at=first.at)
         try:
+            if self._under_way is None:
+                self._under_way = self._store.append(first.data, at=first.at)
             # Whoever cancels `run` does not take back what the journal has taken: the next `run` waits for it.
             await asyncio.shield(asyncio.wrap_future(self._under_way))
         except UnavailableError as error:
@@ -107,10 +119,16 @@ class Recorder:
             self._set_health(healthy=False, why=str(error))
             await asyncio.sleep(self._retry_s)
             return
+        except WrongInputError as error:
+            self._under_way = None
+            self.unfit += 1
+            self._waiting.popleft()
+            _give_up(first, error)
+            _LOG.error("record given up %s", fields(kind=type(first.data).__name__, error=error))
+            return
         self._under_way = None
         self.recorded += 1
-        if self._waiting and self._waiting[0] is first:
-            self._waiting.popleft()
+        self._waiting.popleft()
         if not first.durable.done():
             first.durable.set_result(None)
         self._set_health(healthy=True)
@@ -119,7 +137,7 @@ class Recorder:
         """Make room. The first may be under way at the journal, so it stays."""
         minute = next((w for w in list(self._waiting)[1:] if isinstance(w.data, LinkMinute)), self._waiting[1])
         self._waiting.remove(minute)
-        minute.durable.cancel()
+        _give_up(minute, UnavailableError("too many records wait for the journal, and this one had to make room"))
         self.dropped += 1
 
     def _set_health(self, *, healthy: bool, why: str = "") -> None:
@@ -136,3 +154,10 @@ class Recorder:
         """In the journal's thread."""
         if done.cancelled() or done.exception() is not None:
             self.samples_lost += 1
+
+
+def _give_up(record: _Waiting, error: CommuneError) -> None:
+    """Tell whoever waits for it, and nobody else: a future that is ignored says nothing of an error in it."""
+    if not record.durable.done():
+        record.durable.set_exception(error)
+        record.durable.exception()

@@ -40,11 +40,20 @@ from bus.timekeeper import Timekeeper
 from bus.tls import server_context
 
 _LOG: Final = logging.getLogger(__name__)
-_DRAIN_S: Final = 1.5
+_DRAIN_S: Final = 1.2
+_NOTE_S: Final = 0.3
 _GOODBYE_S: Final = 1.5
 _CLOSE_S: Final = 1.5
+_HANG_UP_S: Final = 0.2
 _CLOCK_LOOK_S: Final = 1.0
-_LIMITS_S: Final = {"judgement": 15.0, "links": 120.0, "probes": 60.0, "record": 60.0}
+_LIMITS_S: Final = {
+    "judgement": 15.0,
+    "links": 120.0,
+    "probes": 60.0,
+    "record": 60.0,
+    "outages": 180.0,
+    "neighbours": 60.0,
+}
 
 
 class Resident:
@@ -64,11 +73,12 @@ class Resident:
             state_dir / "journal", stamp=self._timekeeper.now, config=config.journal, on_durable=self._bell.ring
         )
         self._watchlog = WatchLog(state_dir / "watch.json")
-        self._progress = Progress(time.monotonic, _LIMITS_S)
+        self._progress = Progress(time.monotonic, {**_LIMITS_S, "samples": 60.0 + 2 * config.agent.sample_step_s})
         self._metrics = Metrics()
         self._server = MetricsServer(self._metrics.text)
         self._layout: Layout = lay_out(config)
         self._log = LogTail()
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop`."""
@@ -87,6 +97,7 @@ class Resident:
             stamp=self._timekeeper.now,
             bell=self._bell,
             on_heard=observer.say_again,
+            on_turn=lambda: self._progress.turn("neighbours"),
         )
         control = ControlServer(Path(self._config.agent.state) / "control.sock", self._answers(observer, neighbours))
         try:
@@ -97,7 +108,7 @@ class Resident:
         await self._server.start(pages.host, pages.port, tls=server_context(pages.tls) if pages.tls else None)
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [
+                self._tasks = [
                     group.create_task(work, name=name)
                     for name, work in {
                         **self._work(watched, recorder, observer, links, prober),
@@ -108,7 +119,7 @@ class Resident:
                 _LOG.info("agent watches %s", fields(site=self._config.device.site, targets=len(self._layout.targets)))
                 await stop.wait()
                 notify("STOPPING=1")
-                for task in tasks:
+                for task in self._tasks:
                     task.cancel()
         finally:
             await control.close()
@@ -129,7 +140,15 @@ class Resident:
             "judgement": observer.run(),
             "outages": observer.keep(),
             "record": recorder.run(),
-            "samples": sample(observer, recorder, self._metrics, look=links.look, stamp=stamp, step_s=step_s),
+            "samples": sample(
+                observer,
+                recorder,
+                self._metrics,
+                look=links.look,
+                stamp=stamp,
+                step_s=step_s,
+                on_turn=lambda: self._progress.turn("samples"),
+            ),
             "rounds": rounds.run(),
             "clock": self._watch_clock(watched, recorder),
             "supervision": self._supervise(recorder, links, prober),
@@ -162,6 +181,7 @@ class Resident:
             device=config.device.id,
             providers={line.id: line.provider for line in config.lines},
             open={outage.subject: outage for outage in watched.open},
+            boot=self._timekeeper.now().boot,
         )
         ports = {name: PortHistory(best_mbit=best) for name, best in watched.best_mbit.items()}
         return Observer(
@@ -172,6 +192,7 @@ class Resident:
             stamp=self._timekeeper.now,
             unannounced=watched.unannounced,
             on_turn=lambda: self._progress.turn("judgement"),
+            on_kept=lambda: self._progress.turn("outages"),
         )
 
     async def _watch_clock(self, watched: Watched, recorder: Recorder) -> None:
@@ -203,6 +224,8 @@ class Resident:
                 seen[loop] = mark
             if not self._journal.healthy:
                 raise RuntimeError("BUG: the journal's writer has stopped; the next start opens it soundly")
+            if lost := [task.get_name() for task in self._tasks if task.cancelled()]:  # the group says nothing of it
+                raise RuntimeError(f"BUG: cancelled from within, before the end: {', '.join(lost)}")
             if stuck := self._progress.stuck():
                 _LOG.error("no progress %s", fields(loops=",".join(stuck)))
             else:
@@ -211,13 +234,14 @@ class Resident:
 
     async def _end(self, recorder: Recorder, observer: Observer, neighbours: Neighbours) -> None:
         """Write what was said, then close. Each step has its limit: a broken disk must not hold the end up."""
-        await self._server.close()
         writing = asyncio.create_task(recorder.run())
         await _within(_DRAIN_S, _finish(observer, recorder))
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
+        await _within(_NOTE_S, observer.write())  # after the draining: what has ended on disk is open no more
         await _within(_GOODBYE_S, neighbours.close())
         await _within(_CLOSE_S, asyncio.to_thread(self._close))
+        await _within(_HANG_UP_S, self._server.close())  # last: a client that is silent can hold it up
 
     def _close(self) -> None:
         self._journal.close()

@@ -51,7 +51,10 @@ class DiagnosisChanged(Struct, frozen=True, omit_defaults=True):
 
 
 class OutageOpened(Struct, frozen=True, omit_defaults=True):
-    """A line or service has gone down. `outage` is unique on the device for ever."""
+    """A line or service has gone down. `outage` is unique on the device for ever.
+
+    `carried`: it began in an earlier boot, so this boot's anchor does not move `started_ms`.
+    """
 
     outage: str
     subject: str
@@ -59,10 +62,15 @@ class OutageOpened(Struct, frozen=True, omit_defaults=True):
     started_ms: int
     provider: str = ""
     evidence: list[str] = []
+    carried: bool = False
 
 
 class OutageClosed(Struct, frozen=True, omit_defaults=True):
-    """It is over. `unwatched_ms` of it were not observed (no power, agent not running) and count as unknown."""
+    """It is over. `unwatched_ms` of it were not observed (no power, agent not running) and count as unknown.
+
+    `carried`: it began in an earlier boot. Where this boot's anchor moves `ended_ms`, `unwatched_ms` grows by as much;
+    until then, with a clock that is behind, `ended_ms` may lie before the start and `unwatched_ms` below zero.
+    """
 
     outage: str
     subject: str
@@ -72,6 +80,7 @@ class OutageClosed(Struct, frozen=True, omit_defaults=True):
     unwatched_ms: int = 0
     provider: str = ""
     evidence: list[str] = []
+    carried: bool = False
 
 
 class TargetMinute(Struct, frozen=True, omit_defaults=True):

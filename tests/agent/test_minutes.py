@@ -1,10 +1,10 @@
 """Minutes: only observed time counts."""
 
-from agent import minutes
+from agent import judgement, minutes
 from agent.minutes import LineNow
 from agent.observations import ProbeResult
 from bus.entries import LineMinute, LinkMinute
-from tests.agent.world import World
+from tests.agent.world import WALL_MS, World
 
 MINUTE = 60_000
 
@@ -51,3 +51,38 @@ def test_the_world_counts_seconds_behind_a_dead_router_as_unobserved() -> None:
     assert any(line.observed_s >= 59 and line.down_s >= 59 for line in down)
     assert down[-1].observed_s == 0
     assert all(record.lines["viettel"].down_s == 0 for record in records)
+
+
+def test_a_clock_that_is_set_takes_the_minute_under_way_with_it() -> None:
+    """What was watched before is on record under the time at which it truly was, beside what comes after."""
+    world = World()
+    world.run(90)
+    watched_s = sum(record.lines["vnpt"].observed_s for record in minutes_of(world))
+    step_ms = 2 * 3_600_000 + 35_000
+    world.wall_ms += step_ms
+    world.run(120)
+    records = minutes_of(world)
+    starts = [record.start_ms for record in records]
+    assert watched_s
+    assert starts == sorted(set(starts)), "no minute twice, none before the one that was over"
+    assert all(start % MINUTE == 0 for start in starts)
+    assert [start > WALL_MS + step_ms for start in starts] == [False] + [True] * (len(starts) - 1)
+    seconds = sum(record.lines["vnpt"].observed_s for record in records)
+    assert 205 - 60 <= seconds <= 210
+    assert all(record.lines["vnpt"].observed_s <= 60 for record in records)
+
+
+def test_the_minute_under_way_is_on_record_at_the_end_as_far_as_it_was_seen() -> None:
+    world = World()
+    world.run(95)
+    state, records = judgement.end(world.state, world.moment)
+    (record,) = records
+    before = minutes_of(world)
+    assert isinstance(record, LinkMinute)
+    assert record.start_ms == before[-1].start_ms + MINUTE
+    assert 89 <= sum(one.lines["vnpt"].observed_s for one in [*before, record]) <= 95
+    assert judgement.end(state, world.moment)[1] == []
+
+
+def minutes_of(world: World) -> list[LinkMinute]:
+    return [record for record in world.of(LinkMinute) if isinstance(record, LinkMinute)]

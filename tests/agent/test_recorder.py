@@ -1,6 +1,7 @@
 """The recorder: in order, on through a broken disk, bounded, each loss counted."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from agent.recorder import Recorder
 from bus.clock import Quality, Stamp
 from bus.entries import EntryData, EventNoted, LinkMinute, SampleBlock
-from bus.errors import UnavailableError
+from bus.errors import UnavailableError, WrongInputError
 
 STAMP = Stamp("b", 1, 2, Quality.TRUSTED)
 
@@ -26,6 +27,8 @@ class Disk:
 
     def append(self, data: EntryData, *, at: Stamp | None = None) -> "Future[Any]":
         done: Future[Any] = Future()
+        if isinstance(data, EventNoted) and data.event == "huge":
+            raise WrongInputError("an entry of kind event.noted has 200000 bytes")
         if self.full:
             done.set_exception(UnavailableError("no room"))
             self.tries += 1
@@ -112,6 +115,51 @@ async def test_what_waits_is_bounded_and_minutes_go_first() -> None:
     await one.drained()
     assert disk.kept == [EventNoted("a"), EventNoted("c"), EventNoted("d"), EventNoted("e")]
     task.cancel()
+
+
+async def test_a_record_that_no_journal_takes_is_given_up_and_the_others_are_kept() -> None:
+    disk = Disk()
+    one = recorder(disk)
+    first, huge, last = one.put(EventNoted("a")), one.put(EventNoted("huge")), one.put(EventNoted("b"))
+    task = asyncio.create_task(one.run())
+    await asyncio.wait([last])
+    await one.drained()
+    assert disk.kept == [EventNoted("a"), EventNoted("b")]
+    assert (one.recorded, one.unfit, one.waiting, one.healthy) == (2, 1, 0, True)
+    assert first.exception() is None
+    assert isinstance(huge.exception(), WrongInputError)
+    task.cancel()
+
+
+async def test_who_waits_for_a_record_that_had_to_go_learns_it() -> None:
+    """An error, not a cancellation: whoever awaits one that is cancelled ends without a word."""
+    one = recorder(Disk(), limit=2)
+    one.put(EventNoted("a"))
+    gone = one.put(EventNoted("b"))
+    one.put(EventNoted("c"))
+    assert isinstance(gone.exception(), UnavailableError)
+    assert one.dropped == 1
+
+
+@pytest.mark.filterwarnings("error")
+async def test_a_lost_record_that_nobody_waits_for_makes_no_noise(caplog: pytest.LogCaptureFixture) -> None:
+    one = recorder(Disk(), limit=2)
+    for event in "abc":
+        one.put(EventNoted(event))
+    gc.collect()
+    await asyncio.sleep(0)
+    assert one.dropped == 1
+    assert not caplog.records
+
+
+async def test_samples_that_no_journal_takes_are_counted() -> None:
+    class Small(Disk):
+        def append(self, data: EntryData, *, at: Stamp | None = None) -> "Future[Any]":
+            raise WrongInputError("too large")
+
+    one = recorder(Small())
+    one.sample(SampleBlock(0, 1000, {}))
+    assert one.samples_lost == 1
 
 
 @pytest.mark.parametrize("full", [False, True])

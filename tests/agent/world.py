@@ -74,6 +74,8 @@ class World:
     seed: int = 0
     rungs: tuple[Rung, ...] = RUNGS
     pace: Pace = PACE
+    boot: str = "boot-1"
+    wall_ms: int = WALL_MS  # the wall clock where the monotonic one is zero
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -94,7 +96,9 @@ class World:
             certificate_days={},
         )
         rules = Rules("lan0", pace=self.pace, loss_hold_s=2.0)
-        self.state: State = judgement.start(layout, rules, Book("s0001-agent", {"vnpt": "VNPT"}), self.now_ns)
+        self.state: State = judgement.start(
+            layout, rules, Book("s0001-agent", {"vnpt": "VNPT"}, boot=self.boot), self.now_ns
+        )
         self.due: list[tuple[int, str]] = []
         for rung in self.rungs:
             for target in rung.targets:
@@ -107,9 +111,12 @@ class World:
         self.records += records
         self.conclude()
 
+    @property
+    def moment(self) -> Moment:
+        return Moment(self.now_ns, self.wall_ms + self.now_ns // 1_000_000)
+
     def conclude(self) -> None:
-        moment = Moment(self.now_ns, WALL_MS + self.now_ns // 1_000_000)
-        self.state, records = judgement.conclude(self.state, moment)
+        self.state, records = judgement.conclude(self.state, self.moment)
         self.records += records
 
     def run(self, seconds: float) -> None:
