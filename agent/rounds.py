@@ -1,6 +1,7 @@
 """The slow senses: health, UPS, light and the switch's ports, each asked in its own round.
 
-A sense that fails is logged once, counted, and asked again.
+A sense that fails is logged once, counted, and asked again. What it said last holds for `HOLD_ROUNDS` more: a lost
+packet or a daemon that starts anew is no end of a fault. After that it is not known. `Metrics` shows what was read.
 
 What they say goes to `Metrics` and, where it bears on the diagnosis, to the callbacks. They decide nothing.
 """
@@ -19,7 +20,7 @@ from agent.senses.health import HealthWatch
 from agent.senses.optical_history import OpticalHistory
 from agent.senses.optical_trend import trend
 from bus.clock import Stamp
-from bus.errors import CommuneError
+from bus.errors import CommuneError, UnavailableError
 from bus.logs import fields
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ HEALTH_S: Final = 15.0
 POWER_S: Final = 5.0
 OPTICAL_S: Final = 60.0
 SWITCH_S: Final = 60.0
+HOLD_ROUNDS: Final = 3
+MARGIN_DB: Final = 0.3  # above the threshold by so much, light that was too weak is not any more: receivers sway
 
 
 class Rounds:
@@ -49,7 +52,7 @@ class Rounds:
         self._stamp = stamp
         self._on_power = on_power
         self._on_light = on_light
-        self._failing: set[str] = set()
+        self._misses: dict[str, int] = {}  # rounds in a row without an answer, by sense
         self._low: dict[str, float] = {}
         self.failures = 0
 
@@ -86,8 +89,8 @@ class Rounds:
                 self._heal("ups")
             except CommuneError as error:
                 self._metrics.take_ups(None)
-                self._on_power(None)
-                self._fail("ups", error)
+                if self._fail("ups", error) > HOLD_ROUNDS:
+                    self._on_power(None)
             await asyncio.sleep(POWER_S)
 
     async def _watch_light(self) -> None:
@@ -102,21 +105,23 @@ class Rounds:
             history.close()
 
     async def _look_at_light(self, optical: OpticalConfig, history: OpticalHistory) -> None:
+        sense = f"light {optical.line}"
         try:
             light = await _read_light(optical)
-            self._heal(f"light {optical.line}")
+            if light is None:
+                raise UnavailableError("the receiver measures nothing")
         except (CommuneError, OSError) as error:
-            light = None
-            self._fail(f"light {optical.line}", error)
-        self._low.pop(optical.line, None)
-        if light is None:
             self._metrics.take_optical(optical.line, None)
+            if self._fail(sense, error) > HOLD_ROUNDS:
+                self._low.pop(optical.line, None)
             return
+        self._heal(sense)
         history.add(optical.line, light.received_dbm, self._stamp())
         falling = trend(history.daily_dbm(optical.line), optical.threshold_dbm)
         days_left = None if falling is None else falling.days_left
         self._metrics.take_optical(optical.line, light, threshold_dbm=optical.threshold_dbm, days_left=days_left)
-        if light.received_dbm <= optical.threshold_dbm:
+        was_low = self._low.pop(optical.line, None) == 0.0
+        if light.received_dbm <= optical.threshold_dbm + (MARGIN_DB if was_low else 0.0):
             self._low[optical.line] = 0.0
         elif days_left is not None and days_left <= LIGHT_DAYS:
             self._low[optical.line] = days_left
@@ -138,15 +143,16 @@ class Rounds:
             self._fail(f"switch port {port.id}", error)
         self._metrics.take_switch_port(port.id, found)
 
-    def _fail(self, sense: str, error: Exception) -> None:
+    def _fail(self, sense: str, error: Exception) -> int:
+        """Count it; returns for how many rounds in a row it has failed."""
         self.failures += 1
-        if sense not in self._failing:
-            self._failing.add(sense)
+        self._misses[sense] = misses = self._misses.get(sense, 0) + 1
+        if misses == 1:
             _LOG.warning("sense fails %s", fields(sense=sense, error=error))
+        return misses
 
     def _heal(self, sense: str) -> None:
-        if sense in self._failing:
-            self._failing.discard(sense)
+        if self._misses.pop(sense, 0):
             _LOG.info("sense works again %s", fields(sense=sense))
 
 

@@ -49,9 +49,9 @@ def block(start_ms: int, step_ms: int, tallies: Mapping[str, Tally], standing: I
         for name, value in _of_tally(tally):
             series[series_name(name, {"target": target})] = [value]
     for sample in standing:
-        if sample.name not in _SUMMED and sample.name not in _LEFT_OUT and not sample.name.endswith("_created"):
-            if math.isfinite(sample.value):
-                series[series_name(sample.name, sample.labels)] = [_short(sample.value)]
+        kept = sample.name not in _SUMMED and sample.name not in _LEFT_OUT and not sample.name.endswith("_created")
+        if kept and math.isfinite(sample.value):
+            series[series_name(sample.name, sample.labels)] = [_short(sample.value)]
     return SampleBlock(start_ms, step_ms, series)
 
 
