@@ -1,5 +1,7 @@
 """A terminal for tests: tmux on a server of its own, so that a screen is drawn for real and can be read back."""
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -53,6 +55,8 @@ class Terminal:
         end = time.monotonic() + within_s
         while not (told := self._run("display-message", "-p", "-t", "t", "#{?pane_dead,#{pane_dead_status},}").strip()):
             assert time.monotonic() < end, f"not ended within {within_s} s:\n{self.text()}"
+            # tmux 3.3 now and then misses the signal that a child has ended, and would never collect it.
+            os.kill(int(self._run("display-message", "-p", "#{pid}")), signal.SIGCHLD)
             time.sleep(0.05)
         return int(told)
 
