@@ -28,12 +28,15 @@ def listen_at(path: Path, *, mode: int = 0o600) -> socket.socket:
 
 
 def connect_to(path: Path) -> socket.socket:
-    """A socket connected to the one at `path`. `OSError` where nobody listens."""
+    """A socket connected to the one at `path`. `OSError` where nobody listens, or who listens takes nobody in.
+
+    It never waits: a listener that hangs, its backlog full, is EAGAIN at once (connect(2)).
+    """
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        client.setblocking(False)  # noqa: FBT003 - its own signature
         with _short(path) as short:
             client.connect(short)
-        client.setblocking(False)  # noqa: FBT003 - its own signature
     except BaseException:
         client.close()
         raise

@@ -97,10 +97,11 @@ class KioskNow(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look at one commune. `error` says why there was nothing to see."""
+    """One look at one commune. `error` says why there was nothing to see, `silent` names kiosks that did not answer."""
 
     now: Now | None = None
     kiosks: tuple[KioskNow, ...] = ()
+    silent: tuple[str, ...] = ()
     error: str = ""
 
 
@@ -121,7 +122,8 @@ class Sight:
 def see(sight: Sight, look: Look) -> Sight:
     """Take a look in."""
     if look.now is None:
-        kept = replace(sight.look, kiosks=look.kiosks or sight.look.kiosks)
+        kiosks = look.kiosks if look.kiosks or look.silent else sight.look.kiosks
+        kept = replace(sight.look, kiosks=kiosks, silent=look.silent)
         return replace(sight, look=kept, missed=sight.missed + 1, error=look.error)
     past = {rung.id: (*sight.past.get(rung.id, ()), _mark(rung))[-REMEMBERED:] for rung in look.now.rungs}
     return replace(sight, look=look, missed=0, error="", past=past)

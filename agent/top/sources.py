@@ -22,6 +22,9 @@ from bus.unix_sockets import connect_to
 CONTROL: Final = "control.sock"
 STANDING: Final = "standing.sock"
 _PATIENCE_S: Final = 3.0
+# One kiosk that hangs must not make the whole view slow.
+_KIOSK_PATIENCE_S: Final = 1.0
+_AWAY: Final = (OSError, TimeoutError, msgspec.MsgspecError, asyncio.IncompleteReadError, ValueError)
 _MOST_BYTES: Final = 4 * 1024 * 1024
 
 T = TypeVar("T")
@@ -48,14 +51,19 @@ class BoxSource:
 
     async def look(self) -> Look:
         """Ask all at once."""
-        kiosks = [one for path in self.kiosks if (one := await _told(path, b"", KioskNow)) is not None]
+        now, told = await asyncio.gather(self._agent(), asyncio.gather(*map(_standing, self.kiosks)))
+        kiosks = tuple(one for one in told if one is not None)
+        silent = tuple(_name(path) for path, one in zip(self.kiosks, told, strict=True) if one is None)
+        return Look(now, kiosks, silent) if isinstance(now, Now) else Look(None, kiosks, silent, now)
+
+    async def _agent(self) -> Now | str:
+        """What it answers, or why there is nothing."""
         if self.agent is None:
-            return Look(kiosks=tuple(kiosks), error=f"no agent's {CONTROL} here")
+            return f"no agent's {CONTROL} here"
         try:
-            now = await _ask(self.agent, b'{"do":"now"}\n', Now)
-        except (OSError, TimeoutError, msgspec.MsgspecError, asyncio.IncompleteReadError, ValueError) as error:
-            return Look(kiosks=tuple(kiosks), error=f"{self.agent}: {error or type(error).__name__}")
-        return Look(now, tuple(kiosks))
+            return await _ask(self.agent, b'{"do":"now"}\n', Now, within_s=_PATIENCE_S)
+        except _AWAY as error:
+            return f"{self.agent}: {str(error) or type(error).__name__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +102,21 @@ def _sockets(folder: Path, name: str) -> Iterator[Path]:
         yield from sorted(path for path in folder.glob(pattern) if path.is_socket())
 
 
-async def _told(path: Path, request: bytes, kind: type[T]) -> T | None:
+def _name(path: Path) -> str:
+    """A kiosk as its folder is called, while it cannot say its own name."""
+    folder = path.parent
+    return (folder.parent if folder.name == "state" else folder).name
+
+
+async def _standing(path: Path) -> KioskNow | None:
     try:
-        return await _ask(path, request, kind)
-    except (OSError, TimeoutError, msgspec.MsgspecError, asyncio.IncompleteReadError, ValueError):
+        return await _ask(path, b"", KioskNow, within_s=_KIOSK_PATIENCE_S)
+    except _AWAY:
         return None
 
 
-async def _ask(path: Path, request: bytes, kind: type[T]) -> T:
-    async with asyncio.timeout(_PATIENCE_S):
+async def _ask(path: Path, request: bytes, kind: type[T], *, within_s: float) -> T:
+    async with asyncio.timeout(within_s):
         reader, writer = await asyncio.open_unix_connection(sock=connect_to(path), limit=_MOST_BYTES)
         try:
             writer.write(request)

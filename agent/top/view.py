@@ -168,13 +168,16 @@ def _site(sight: Sight, columns: int, rows: int, language: str) -> Lines:
 
 def _kiosks(sight: Sight, columns: int, language: str, *, most: int) -> Lines:
     """Those with something wrong first."""
-    kiosks = sorted(sight.look.kiosks, key=_is_good)
+    silent = msgid("{kiosk}: DOES NOT ANSWER")
+    kiosks = [_wrapped(translate(language, silent, kiosk=name), columns, "bold #ffff55") for name in sight.look.silent]
+    bad = len(kiosks) + sum(not _is_good(kiosk) for kiosk in sight.look.kiosks)
+    kiosks += [_kiosk(kiosk, columns, language) for kiosk in sorted(sight.look.kiosks, key=_is_good)]
     shown = kiosks if len(kiosks) <= most else kiosks[: most - 1]
-    lines = [line for kiosk in shown for line in _kiosk(kiosk, columns, language)]
-    if hidden := kiosks[len(shown) :]:
+    lines = [line for kiosk in shown for line in kiosk]
+    if hidden := len(kiosks) - len(shown):
         text = msgid("... and {count} more kiosks, {bad} of them with something wrong")
-        bad = sum(not _is_good(kiosk) for kiosk in hidden)
-        lines.append(Text(translate(language, text, count=len(hidden), bad=bad), style="#c0c0c0"))
+        wrong = max(0, bad - len(shown))
+        lines.append(Text(translate(language, text, count=hidden, bad=wrong), style="#c0c0c0"))
     return lines
 
 

@@ -1,6 +1,8 @@
 """Unix sockets, however deep their folder lies."""
 
 import asyncio
+import contextlib
+import socket
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,16 @@ async def test_a_deep_folder_is_no_obstacle(tmp_path: Path) -> None:
         server.close()
         await server.wait_closed()
         path.touch()
+
+
+def test_a_listener_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as opened:
+        listener = opened.enter_context(listen_at(tmp_path / "control.sock"))
+        listener.listen(0)
+        waiting = opened.enter_context(connect_to(tmp_path / "control.sock"))
+        assert isinstance(waiting, socket.socket)
+        with pytest.raises(BlockingIOError):
+            connect_to(tmp_path / "control.sock")
 
 
 def test_nobody_there(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """`commune top` as it is typed: in a real terminal, beside a real agent."""
 
+import asyncio
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from agent.exposition import MetricsServer
 from agent.metrics import Metrics
 from agent.observations import ProbeResult
 from agent.top.command import main
-from agent.top.sources import MetricsSource, find_boxes, read_metrics
+from agent.top.sources import BoxSource, MetricsSource, find_boxes, read_metrics
 from bus.errors import WrongInputError
+from bus.unix_sockets import connect_to, listen_at
 from tests.agent.test_process import Agent, service
 from tests.tmux import terminal
 
@@ -72,6 +75,35 @@ async def test_the_address_that_the_demo_tells_is_enough() -> None:
         assert "404" in (await MetricsSource(f"http://127.0.0.1:{server.port}/else").look()).error
     finally:
         await server.close()
+
+
+async def test_kiosks_that_hang_keep_nobody_waiting_and_are_named(tmp_path: Path) -> None:
+    """Listeners that never accept: one with room in its backlog, one whose backlog is full."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b'{"uplink":"vnpt"}\n')
+        writer.close()
+
+    folders = [tmp_path / name for name in ("agent", "kiosk-1", "kiosk-2/state", "kiosk-3")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    agent, *kiosks = (folder / "s.sock" for folder in folders)
+    server = await asyncio.start_unix_server(answer, sock=listen_at(agent))
+    hung = [listen_at(path) for path in kiosks]
+    hung[2].listen(0)
+    hung.append(connect_to(kiosks[2]))
+    try:
+        started = time.monotonic()
+        look = await BoxSource("s0001", agent, tuple(kiosks)).look()
+        assert time.monotonic() - started < 2.5
+        assert look.now is not None, look.error
+        assert look.now.uplink == "vnpt"
+        assert look.silent == ("kiosk-1", "kiosk-2", "kiosk-3")
+    finally:
+        for one in hung:
+            one.close()
+        server.close()
 
 
 def test_a_folder_without_parts_and_one_that_is_none_are_told_apart(tmp_path: Path) -> None:

@@ -120,6 +120,14 @@ def test_a_kiosk_is_seen_though_the_agent_is_away() -> None:
     assert "BUTTONS NOT CONNECTED" in text.replace("\u00a0", " ")
 
 
+@pytest.mark.parametrize("look", [GOOD, AWAY])
+def test_a_kiosk_that_does_not_answer_is_said(look: Look) -> None:
+    sight = see(see(Sight("x"), GOOD), replace(look, kiosks=(), silent=("kiosk-1", "kiosk-2", "kiosk-3")))
+    text = "\n".join(line.plain for line in lay_out(sight, 80, 24, language="en", clock="", page="", now_ms=NOW_MS))
+    assert "kiosk-1: DOES NOT ANSWER" in text
+    assert "... and 2 more kiosks, 2 of them with something wrong" in text
+
+
 def test_sparks_are_the_past_the_newest_at_the_right() -> None:
     assert spark((5.0, 1.0, 5.0, 20.0, None), 7) == "  ▄▁▄█x"
     assert spark((), 3) == "   "
