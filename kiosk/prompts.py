@@ -3,7 +3,7 @@
 Recordings stand as `<language>/<prompt>.wav`, so that any language can be had, with or without a voice on this machine
 (Muong, Thai, Mong, Tay). A prompt that has neither is said in Vietnamese; in a quiet hour nothing is said. The thanks
 are the same for every answer, and nothing is said that follows only some answers. Everything is made ready when the
-settings change, off the event loop; a press waits for no speech engine.
+settings change, off the event loop; a press waits for no speech engine, and the kiosk's end for none either.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from bus.errors import CommuneError
 from bus.logs import fields
 from bus.texts import msgid, translator
 from kiosk.flow import Prompt
-from kiosk.settings import KioskSettings, say
+from kiosk.settings import KioskSettings, unsure_volume_pct
 from media import Output
-from media.pcm import read_wav, scale
+from media.pcm import scale, scale_parts, wav_parts
 from media.speech import can_speak, speak
 
 log = logging.getLogger("kiosk.prompts")
@@ -50,17 +50,18 @@ class PromptStore:
     async def prepare(self, settings: KioskSettings) -> None:
         """Make all prompts of these settings ready; what cannot be had is logged and left out."""
         ready: dict[tuple[str, str], bytes] = {}
+        scaled: dict[tuple[str, str, int], bytes] = {}
+        volumes = {unsure_volume_pct(settings), *(rule.volume_pct for rule in settings.volumes)} - {0}
         for language in settings.languages:
             for name in PROMPTS:
-                pcm = await asyncio.to_thread(self._make, settings, language, name)
-                if pcm is not None:
-                    ready[language, name] = pcm
-        volumes = {rule.volume_pct for rule in settings.volumes} - {0}
-        # Scaled beforehand: on a small box that takes longer than a citizen should wait for the lamps.
-        self._scaled = await asyncio.to_thread(
-            lambda: {(*key, volume): scale(pcm, volume) for key, pcm in ready.items() for volume in volumes}
-        )
-        self._ready = ready
+                pcm = await self._make(settings, language, name)
+                if pcm is None:
+                    continue
+                ready[language, name] = pcm
+                # Scaled beforehand: on a small box that takes longer than a citizen should wait for the lamps.
+                for volume in volumes:
+                    scaled[language, name, volume] = await _worked(scale_parts(pcm, volume))
+        self._ready, self._scaled = ready, scaled
         log.info("prompts ready %s", fields(prompts=len(ready)))
 
     def get(self, language: str, name: str, volume_pct: int) -> bytes | None:
@@ -75,27 +76,23 @@ class PromptStore:
                 return self._scaled[key]
         return None
 
-    def _make(self, settings: KioskSettings, language: str, name: str) -> bytes | None:
-        for path in self._files(language, name):
+    async def _make(self, settings: KioskSettings, language: str, name: str) -> bytes | None:
+        if self._recordings is not None:
+            path = self._recordings / language / f"{name}.wav"
             try:
-                if path.stat().st_size > _MOST_BYTES:
-                    raise CommuneError(f"more than {_MOST_BYTES} bytes")
-                return read_wav(path.read_bytes(), self.rate_hz)
+                return await _worked(wav_parts(await asyncio.to_thread(_read, path), self.rate_hz))
             except FileNotFoundError:
-                continue
+                pass
             except (OSError, CommuneError) as error:
                 self._failed(language, name, f"{path}: {error}")
-        if not can_speak(language):
+        text = text_of(settings, language, name)
+        if not text or not can_speak(language):
             return None
         try:
-            return speak(text_of(settings, language, name), language, self.rate_hz)
+            return await _worked(wav_parts(await speak(text, language), self.rate_hz))
         except CommuneError as error:
             self._failed(language, name, str(error))
             return None
-
-    def _files(self, language: str, name: str) -> Iterator[Path]:
-        if self._recordings is not None:
-            yield self._recordings / language / f"{name}.wav"
 
     def _failed(self, language: str, name: str, error: str) -> None:
         self.failed += 1
@@ -116,11 +113,25 @@ class Prompter:
             self._output.play(pcm)
 
 
+def _read(path: Path) -> bytes:
+    if path.stat().st_size > _MOST_BYTES:
+        raise CommuneError(f"more than {_MOST_BYTES} bytes")
+    return path.read_bytes()
+
+
+async def _worked(parts: Iterator[bytes]) -> bytes:
+    """All parts, each made in a thread: the end of the kiosk waits for its threads, so for one part at most."""
+    made = []
+    while (part := await asyncio.to_thread(next, parts, None)) is not None:
+        made.append(part)
+    return b"".join(made)
+
+
 def text_of(settings: KioskSettings, language: str, name: str) -> str:
-    """What a prompt says."""
+    """What a prompt says; "" where the settings do not have it in this language: no voice reads another's text."""
     text = translator(language).gettext
     match name:
         case "question":
-            return say(settings.question.text, language)
+            return settings.question.text.get(language, "")
         case _:
             return text(msgid("Thank you! Your answer has been recorded."))

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field
 
 LOCAL: Final = ZoneInfo("Asia/Ho_Chi_Minh")
 MOST_REASONS: Final = 4
+_UNSURE_PCT: Final = 30
 # The face of each level, out of five: what a three-level scale shows must be the faces a citizen expects.
 FACES: Final = {3: (1, 3, 5), 4: (1, 2, 4, 5), 5: (1, 2, 3, 4, 5)}
 
@@ -155,6 +156,11 @@ def volume_pct(settings: KioskSettings, local: datetime) -> int:
     rules = sorted(settings.volumes, key=lambda rule: rule.start)
     begun = [rule for rule in rules if time.fromisoformat(rule.start) <= local.time()]
     return (begun or rules)[-1].volume_pct
+
+
+def unsure_volume_pct(settings: KioskSettings) -> int:
+    """Loudness on a clock that nobody vouches for: it might be the middle of the night, so soft, not silent."""
+    return min(_UNSURE_PCT, max((rule.volume_pct for rule in settings.volumes), default=0))
 
 
 def local_time(wall_ms: int) -> datetime:

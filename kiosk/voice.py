@@ -13,7 +13,7 @@ from bus.timekeeper import Timekeeper
 from kiosk.booth import Booth
 from kiosk.config import SoundConfig
 from kiosk.prompts import Prompter, PromptStore
-from kiosk.settings import local_time, volume_pct
+from kiosk.settings import local_time, unsure_volume_pct, volume_pct
 from media import Output
 
 log = logging.getLogger("kiosk.voice")
@@ -21,8 +21,6 @@ log = logging.getLogger("kiosk.voice")
 PAGE_RATE_HZ: Final = 22_050
 _AGAIN_S: Final = 5.0
 _LOOK_S: Final = 1.0
-# On a clock that nobody vouches for it might be the middle of the night: soft, not silent.
-_UNSURE_PCT: Final = 30
 
 
 class Voice:
@@ -65,7 +63,7 @@ class Voice:
         """How loud it may be at this moment."""
         stamp = self._clock.now()
         if stamp.quality is Quality.UNKNOWN:
-            return min(_UNSURE_PCT, max((rule.volume_pct for rule in self._booth.settings.volumes), default=0))
+            return unsure_volume_pct(self._booth.settings)
         return volume_pct(self._booth.settings, local_time(stamp.wall_ms))
 
     async def _open(self) -> Output:

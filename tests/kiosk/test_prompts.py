@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from bus.errors import UnavailableError
+from bus.timekeeper import Timekeeper
 from kiosk.config import SoundConfig
 from kiosk.flow import Prompt
 from kiosk.prompts import Prompter, PromptStore
-from kiosk.settings import KioskSettings
+from kiosk.settings import KioskSettings, Question, Volume
 from kiosk.voice import Voice
 from media.simulated import RATE_HZ
 from tests.kiosk.bench import BoothBench, until
@@ -79,6 +80,30 @@ async def test_a_broken_recording_is_counted_and_speech_takes_its_place(tmp_path
     prompter.play(Prompt("thanks", "vi"))
     assert store.failed == 1
     assert len(output.played[0]) > RATE_HZ
+
+
+async def test_a_question_without_an_english_text_is_not_read_by_the_english_voice() -> None:
+    store = PromptStore(None, RATE_HZ)
+    question = Question("q", {"vi": "Ông bà có hài lòng không?"})
+    await store.prepare(KioskSettings(languages=["vi", "en"], question=question))
+    assert store.get("en", "question", 70) == store.get("vi", "question", 70) is not None
+    assert store.get("en", "thanks", 70) != store.get("vi", "thanks", 70)
+
+
+async def test_every_volume_there_may_be_is_ready_that_of_an_unknown_clock_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = BoothBench(tmp_path, KioskSettings(volumes=[Volume("00:00", 0), Volume("06:30", 70)]))
+    voice = Voice(SoundConfig(), bench.booth, bench.clock)
+    store = voice.store(RATE_HZ)
+    await store.prepare(bench.booth.settings)
+    monkeypatch.setattr("kiosk.prompts.scale", lambda *_: pytest.fail("scaled on the event loop"))
+    bench.time_file.write_bytes(b"none")
+    bench.clock = Timekeeper(tmp_path / "new", simulated=bench.time_file)
+    unsure_pct = Voice(SoundConfig(), bench.booth, bench.clock).volume_pct()
+    assert unsure_pct == 30
+    assert store.get("vi", "thanks", unsure_pct) != store.get("vi", "thanks", 70)
+    bench.close()
 
 
 async def test_a_sound_device_that_is_unplugged_or_never_was_is_tried_again(

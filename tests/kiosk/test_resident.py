@@ -1,6 +1,7 @@
 """The real `commune kiosk` through all that may be wrong around it: the citizen is served all the same."""
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.broker import Broker
 from tests.kiosk.bench import until
 from tests.kiosk.resident import ResidentKiosk, acknowledged, nowhere, page_at, plugged_in, watching
 from tests.kiosk.test_panel import panel_at
+from tests.media.test_sound import put_engine
 from tests.tools import find_tool
 
 
@@ -64,6 +66,20 @@ async def test_it_ends_in_time_with_a_page_open_and_presses_in_flight(
         await kiosk.kill()
     assert sorted(press.press for press in kiosk.presses()) == sorted(acknowledged(panel))
     assert len(kiosk.presses()) == 12
+
+
+async def test_it_ends_in_time_while_a_speech_engine_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = tmp_path / "engine"
+    put_engine(tmp_path, f"echo $$ > {engine}\nexec sleep 600", monkeypatch)
+    kiosk = ResidentKiosk(tmp_path, nowhere(), sound=SoundConfig(enabled=True, wav=str(tmp_path / "sound.wav")))
+    await kiosk.start()
+    try:
+        await until(lambda: engine.exists() and engine.read_text(), what="the engine is asked to speak")
+        assert await kiosk.stop() < 5
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(await asyncio.to_thread(engine.read_text)), 0)
+    finally:
+        await kiosk.kill()
 
 
 async def test_a_taken_port_stops_the_page_alone_and_only_while_it_is_taken(tmp_path: Path, panel: PanelBench) -> None:

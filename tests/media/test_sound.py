@@ -1,5 +1,6 @@
 """Sound: PCM arithmetic, the paced file, PortAudio on ALSA's own file device, and a real speech engine."""
 
+import asyncio
 import contextlib
 import io
 import itertools
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.errors import CorruptError, UnavailableError
-from media.pcm import read_wav, resample, scale
+from media.pcm import read_wav, resample, scale, scale_parts, wav_parts
 from media.reading import spell_out
 from media.simulated import RATE_HZ, WavOutput
 from media.speech import speak
@@ -35,6 +36,14 @@ def wav(pcm: bytes, path: Path, *, rate_hz: int = RATE_HZ, channels: int = 1) ->
         file.setframerate(rate_hz)
         file.writeframes(pcm)
     return path.read_bytes()
+
+
+def put_engine(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have `script` (of sh) for espeak-ng."""
+    engine = folder / "espeak-ng"
+    engine.write_text(f"#!/bin/sh\n{script}\n")
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
 def test_a_wav_is_read_as_it_is_at_its_own_rate(tmp_path: Path) -> None:
@@ -140,15 +149,49 @@ def test_no_device_is_said_plainly() -> None:
 
 
 @pytest.mark.parametrize("language", ["vi", "en"])
-def test_espeak_really_speaks(language: str) -> None:
-    pcm = array("h", speak("Cảm ơn ông bà. Thank you.", language, RATE_HZ))
+async def test_espeak_really_speaks(language: str) -> None:
+    pcm = array("h", read_wav(await speak("Cảm ơn ông bà. Thank you.", language), RATE_HZ))
     assert 1 < len(pcm) / RATE_HZ < 10
     assert max(pcm) > 3_000
 
 
-def test_a_language_without_a_voice_is_refused() -> None:
+async def test_a_language_without_a_voice_is_refused() -> None:
     with pytest.raises(UnavailableError, match="give a recording"):
-        speak("x", "mtq", RATE_HZ)
+        await speak("x", "mtq")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [("exit 3", "exit code 3"), ("echo broken >&2; exit 1", "broken"), ("exec sleep 600", "within 0.2 s")],
+)
+async def test_an_engine_that_fails_or_hangs_is_said_and_ended(
+    script: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media.speech._TIMEOUT_S", 0.2)
+    put_engine(tmp_path, f"echo $$ > {tmp_path}/pid\n{script}", monkeypatch)
+    with pytest.raises(UnavailableError, match=said):
+        await speak("x", "vi")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(await asyncio.to_thread((tmp_path / "pid").read_text)), 0)
+
+
+@pytest.mark.parametrize(("channels", "rate_hz"), [(1, RATE_HZ), (2, RATE_HZ), (1, 48_000), (2, 8_000)])
+def test_sound_in_parts_is_the_whole(channels: int, rate_hz: int, tmp_path: Path) -> None:
+    content = wav(tone(4, rate_hz=rate_hz), tmp_path / "a.wav", channels=channels, rate_hz=rate_hz)
+    parts = list(wav_parts(content, RATE_HZ))
+    assert len(parts) > 1
+    assert max(map(len, parts)) < 40_000
+    mono = array("h", tone(4, rate_hz=rate_hz))
+    if channels == 2:
+        mono = array("h", ((one + other) // 2 for one, other in zip(mono[::2], mono[1::2], strict=True)))
+    wanted = [mono[0]]
+    step = rate_hz / RATE_HZ
+    for index in range(1, (len(mono) - 1) * RATE_HZ // rate_hz + 1):
+        left = min(int(index * step), len(mono) - 2)
+        wanted.append(round(mono[left] + (mono[left + 1] - mono[left]) * (index * step - left)))
+    whole = b"".join(parts)
+    assert array("h", whole).tolist() == wanted
+    assert b"".join(scale_parts(whole, 30)) == scale(whole, 30)
 
 
 @pytest.mark.parametrize(
