@@ -1,9 +1,11 @@
 """Which presses are known: a press is recorded once, however often it is heard.
 
-A press is `<panel>/<boot>/<seq>`. Sequence numbers of one power-up come almost in order, so what is remembered is, for
-each (panel, boot), a floor under which all are known and the few above it. Rebuilt from the journal at start.
+A press is `<panel>/<boot>/<seq>`. Sequence numbers of one power-up come almost in order, so what is remembered of each
+(panel, boot) are the spans of numbers that are on disk. A gap between two spans stays open: a touch page may hold a
+press that was refused for a month, while hundreds after it are stored. Rebuilt from the journal at start.
 """
 
+from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,26 +14,38 @@ from kiosk.panel.session import Known
 
 # Power-ups remembered, panels and touch pages together: far more than can still repeat a press.
 _BOOTS: Final = 512
-# A panel holds at most 32 presses back; a number this far below the newest can never come again.
-_ABOVE: Final = 256
+# Gaps of one power-up: more than a page keeps of presses that were refused. Then the lowest is taken for stored.
+_GAPS: Final = 4096
 
 
 @dataclass(slots=True)
 class _Boot:
-    floor: int = -1
-    above: set[int] = field(default_factory=set)
+    """`firsts` and `lasts` are of the spans, ascending and apart; the first begins below all numbers."""
+
+    firsts: list[int] = field(default_factory=lambda: [-1])
+    lasts: list[int] = field(default_factory=lambda: [-1])
     pending: set[int] = field(default_factory=set)
+
+    def holds(self, seq: int) -> bool:
+        return seq <= self.lasts[bisect_right(self.firsts, seq) - 1]
 
     def add(self, seq: int) -> None:
         self.pending.discard(seq)
-        if seq > self.floor:
-            self.above.add(seq)
-        if len(self.above) > _ABOVE:
-            self.floor = min(self.above) - 1
-        while self.floor + 1 in self.above:
-            self.floor += 1
-            self.above.discard(self.floor)
-        self.above.discard(self.floor)
+        if self.holds(seq):
+            return
+        at = bisect_right(self.firsts, seq)
+        self.firsts.insert(at, seq)
+        self.lasts.insert(at, seq)
+        if at + 1 < len(self.firsts) and self.firsts[at + 1] == seq + 1:
+            self._join(at + 1)
+        if self.lasts[at - 1] == seq - 1:
+            self._join(at)
+        if len(self.firsts) > _GAPS + 1:
+            self._join(1)
+
+    def _join(self, at: int) -> None:
+        """Make one of the span `at` and the one before it."""
+        del self.firsts[at], self.lasts[at - 1]
 
 
 class PressLedger:
@@ -48,7 +62,7 @@ class PressLedger:
             return Known.NEW
         if seq in entry.pending:
             return Known.PENDING
-        return Known.DURABLE if seq <= entry.floor or seq in entry.above else Known.NEW
+        return Known.DURABLE if entry.holds(seq) else Known.NEW
 
     def begin(self, press: str) -> None:
         """It is being written."""
