@@ -1,5 +1,6 @@
 """The settings a kiosk runs on: the last that were accepted, on disk, so that they hold when the network is down."""
 
+import asyncio
 import logging
 from pathlib import Path
 from typing import Final
@@ -21,18 +22,20 @@ class SettingsStore:
 
     def __init__(self, path: Path, first: KioskSettings) -> None:
         self._path = path
+        self._keeping = asyncio.Lock()
         kept = self._read()
         self.kept: Final = kept is not None
         self.settings = kept or first
 
-    def accept(self, document: bytes) -> KioskSettings:
+    async def accept(self, document: bytes) -> KioskSettings:
         """Check, keep and return new settings; `WrongInputError` refuses them whole, `OSError` when not kept."""
         try:
             settings = msgspec.json.decode(document, type=KioskSettings)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise WrongInputError(f"kiosk settings: {error}") from error
-        replace_file(self._path, msgspec.json.encode(settings))
-        self.settings = settings
+        async with self._keeping:  # two at once: the file and what holds are of the same
+            await asyncio.to_thread(replace_file, self._path, msgspec.json.encode(settings))
+            self.settings = settings
         return settings
 
     def _read(self) -> KioskSettings | None:

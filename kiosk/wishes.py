@@ -65,7 +65,7 @@ class Wishes:
         converger.handle("restart", self._restart, ends_process=True)
 
     async def _settings(self, value: msgspec.Raw) -> str:
-        settings = self._store.accept(bytes(value))
+        settings = await self._store.accept(bytes(value))
         self._booth.use(settings)
         return f"counter {settings.counter}"
 

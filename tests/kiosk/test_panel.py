@@ -6,11 +6,14 @@ import os
 import random
 import tty
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 import serial
 
+from bus.errors import UnavailableError
 from kiosk.flow import View
 from kiosk.panel.bench import PanelBench
 from kiosk.panel.desk import Panels
@@ -83,6 +86,26 @@ async def test_a_press_lights_the_panel_up_once_it_is_on_disk(tmp_path: Path) ->
             await until(lambda: panel.seen().lamps == 31)
             assert [(press.press.split("/")[0], press.level) for press in presses(bench.journal)] == [("P-1", 2)]
             assert bench.booth.picture.view is View.THANKS
+    bench.close()
+
+
+async def test_presses_that_the_disk_refuses_are_counted_and_light_nothing_until_they_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = BoothBench(tmp_path)
+    refused: Future[Any] = Future()
+    refused.set_exception(UnavailableError("no room"))
+    async with panel_at(tmp_path / "line") as panel:
+        panels = Panels([(str(panel.link), 115_200)], bench.booth)
+        async with serving(panels):
+            await until(lambda: panels.desks[0].present)
+            with monkeypatch.context() as patched:
+                patched.setattr(bench.journal, "append", lambda *_, **__: refused)
+                panel.press(2)
+                await until(lambda: panels.desks[0].refused_writes >= 2)  # the panel repeats it
+                assert panel.seen().lamps == 0
+            await until(lambda: panel.seen().lamps == 31)
+    assert [press.level for press in presses(bench.journal)] == [2]
     bench.close()
 
 
