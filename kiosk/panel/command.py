@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from bus.errors import UnavailableError, WrongInputError
+from bus.texts import msgid, translator
 from bus.unix_sockets import connect_to
 from kiosk.panel.bench import PanelBench, Seen
 
@@ -97,7 +98,7 @@ async def _attach(socket: Path, language: str) -> None:
         while line := await reader.readline():
             await app.drawn.wait()
             await app.show(msgspec.json.decode(line, type=Seen))
-        app.exit(message="the panel has gone")
+        app.exit(message=translator(language).gettext(msgid("The panel has gone.")))
 
     following = asyncio.create_task(follow(), name="panel lamps")
     try:
