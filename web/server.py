@@ -17,7 +17,8 @@ from bus.config import ServerTlsConfig
 from bus.errors import UnavailableError
 from bus.tls import server_context
 
-STOP_S: Final = 3
+# A part has 5 s to end, and its journal and its link need the rest: who has sent half a request waits no longer.
+STOP_S: Final = 1
 # Slow or idle readers must not take all the places: beyond this many a request is answered 503 at once.
 MAX_AT_ONCE: Final = 256
 

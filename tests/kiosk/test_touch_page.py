@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,13 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bus.config import BrokerConfig
 from bus.entries import RatingReason
 from kiosk.booth import TICK_S
+from kiosk.config import PageConfig
 from kiosk.page.app import LANGUAGE_NAMES, TouchPage
 from kiosk.page.service import kept_key
 from kiosk.settings import KioskSettings
 from tests.chromium import Browser, chromium
-from tests.kiosk.bench import ALWAYS_OPEN, BoothBench, presses, records
+from tests.kiosk.bench import ALWAYS_OPEN, BoothBench, presses, records, until
+from tests.kiosk.resident import ResidentKiosk
 from tests.tools import free_port
 from web.server import serve
 
@@ -423,6 +427,29 @@ def test_a_press_that_does_not_hold_is_refused_with_the_reason(
     assert answer.status_code == status
     assert answer.json()["detail"]
     assert presses(kiosk.bench.journal) == []
+
+
+async def test_half_a_press_does_not_keep_the_kiosk_from_ending(tmp_path: Path) -> None:
+    """Neither does a broker that takes the connection and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        resident = ResidentKiosk(
+            tmp_path, BrokerConfig("127.0.0.1", mute.getsockname()[1]), page=PageConfig(enabled=True, port=0)
+        )
+        await resident.start()
+        try:
+            await until((resident.state / "page.json").exists)
+            url = httpx.URL(resident.page())
+            _, writer = await asyncio.open_connection(url.host, url.port)
+            head = f"POST {url.path}presses HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            writer.write(f'{head}Content-Length: 100\r\n\r\n{{"client":'.encode())
+            await writer.drain()
+            assert (await asyncio.to_thread(httpx.get, resident.page(), trust_env=False)).status_code == 200
+            try:
+                assert await resident.stop() < 5
+            finally:
+                writer.close()
+        finally:
+            await resident.kill()
 
 
 def test_a_form_of_another_site_cannot_press(kiosk: Kiosk) -> None:

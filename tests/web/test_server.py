@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import time
 
 import httpx
 import pytest
@@ -36,6 +37,30 @@ async def test_it_serves_until_it_is_cancelled_and_leaves_signals_alone() -> Non
         await asyncio.wait_for(task, 10)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=2)
+
+
+async def test_half_a_request_holds_the_end_up_no_longer_than_a_second() -> None:
+    """A part has 5 s in all to end, and its journal and its link have theirs after this."""
+
+    async def read_all(request: Request) -> Response:
+        begun.set()
+        await request.body()
+        return PlainTextResponse("")
+
+    begun = asyncio.Event()
+    app = Starlette(routes=[Route("/", read_all, methods=["POST"])])
+    listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serve(app, host="127.0.0.1", port=0, on_listening=listening.set_result))
+    port = await asyncio.wait_for(listening, 10)
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+    await asyncio.wait_for(begun.wait(), 10)
+    started = time.monotonic()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.wait_for(task, 10)
+    writer.close()
+    assert time.monotonic() - started < 2
 
 
 async def test_a_taken_address_is_said_plainly() -> None:
