@@ -5,15 +5,23 @@ it, name servers, the province's hub, hosts on the LAN and the services the coun
 but the router's address is what tells a dead router from a dead line, so it is worth filling in.
 """
 
-import ipaddress
-import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
-from bus.config import BrokerConfig, ClockConfig, DeviceConfig, JournalConfig, Port, ServerTlsConfig
+from agent.config_rules import no_address, no_host, no_url, used_twice, wrong_addresses
+from bus.config import (
+    BrokerConfig,
+    ClockConfig,
+    DeviceConfig,
+    JournalConfig,
+    Key,
+    Port,
+    ServerTlsConfig,
+    Wrong,
+    enforce,
+)
 from bus.identifiers import DeviceId
 
 Id = Annotated[str, Meta(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$", description="lower-case, digits, hyphens")]
@@ -27,21 +35,7 @@ Percent = Annotated[float, Meta(ge=0, le=100)]
 Megabits = Annotated[int, Meta(ge=0, le=400_000)]
 
 Network = Literal["internet", "tslcd"]
-_RESERVED: Final = frozenset({"port", "switch", "router", "dns", "hub", "route", "address"})
-
-
-def _check_address(value: str, what: str) -> None:
-    if value:
-        try:
-            ipaddress.ip_address(value)
-        except ValueError as error:
-            raise ValueError(f"{what} = {value!r} is not an IP address") from error
-
-
-def _check_unique(ids: Iterable[str], what: str) -> None:
-    twice = sorted(name for name, count in Counter(ids).items() if count > 1)
-    if twice:
-        raise ValueError(f"{what} used twice: {', '.join(twice)}; each must be its own")
+_RESERVED: Final = frozenset({"port", "lan", "switch", "router", "dns", "hub", "route", "address"})
 
 
 class AgentConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +52,9 @@ class PagesConfig(Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 9101
     tls: ServerTlsConfig | None = None
 
+    def __post_init__(self) -> None:
+        enforce(self, no_host("host", self.host))
+
 
 class LanConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """The box's own port and what is nearest to it. `speed_mbit` is what the port should negotiate; 0: the best seen.
@@ -73,8 +70,7 @@ class LanConfig(Struct, frozen=True, forbid_unknown_fields=True):
     speed_mbit: Megabits = 0
 
     def __post_init__(self) -> None:
-        _check_address(self.router or "", "router")
-        _check_address(self.switch or "", "switch")
+        enforce(self, (*no_address("router", self.router), *no_address("switch", self.switch)))
 
 
 class LineConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,11 +98,13 @@ class LineConfig(Struct, frozen=True, forbid_unknown_fields=True):
     loss_pct: Percent = 5.0
 
     def __post_init__(self) -> None:
-        _check_address(self.gateway or "", "gateway")
-        _check_address(self.source or "", "source")
-        for host in self.hosts:
-            _check_address(host, "hosts")
-        _check_unique(self.hosts, "host")
+        enforce(self, self._wrong())
+
+    def _wrong(self) -> Iterator[Wrong]:
+        yield from no_address("gateway", self.gateway)
+        yield from no_address("source", self.source)
+        yield from wrong_addresses("hosts", self.hosts)
+        yield from no_url("web", self.web)
 
 
 class DnsConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,9 +115,7 @@ class DnsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     network: Literal["internet", "tslcd", "lan"] = "internet"
 
     def __post_init__(self) -> None:
-        for server in self.servers:
-            _check_address(server, "servers")
-        _check_unique(self.servers, "server")
+        enforce(self, (*wrong_addresses("servers", self.servers), *no_host("name", self.name)))
 
 
 class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,6 +124,9 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
     host: Host
     port: Port
     network: Literal["internet", "tslcd", "any"] = "tslcd"
+
+    def __post_init__(self) -> None:
+        enforce(self, no_host("host", self.host))
 
 
 class HostConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,7 +139,7 @@ class HostConfig(Struct, frozen=True, forbid_unknown_fields=True):
     always_on: bool = True
 
     def __post_init__(self) -> None:
-        _check_address(self.host, "host")
+        enforce(self, no_address("host", self.host))
 
 
 class ServiceConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,10 +159,17 @@ class ServiceConfig(Struct, frozen=True, forbid_unknown_fields=True):
     certificate_days: Annotated[int, Meta(ge=0, le=365)] = 14
 
     def __post_init__(self) -> None:
+        enforce(self, self._wrong())
+
+    def _wrong(self) -> Iterator[Wrong]:
         if (self.url is None) == (self.tcp is None):
-            raise ValueError('give either url = "https://..." or tcp = "host:port"')
-        if self.tcp is not None and not 1 <= int(self.tcp.rpartition(":")[2]) <= 65535:
-            raise ValueError(f"tcp = {self.tcp!r}: the port is from 1 to 65535")
+            yield (), 'give either url = "https://..." or tcp = "host:port"'
+        yield from no_url("url", self.url)
+        if self.tcp is not None:
+            host, _, port = self.tcp.rpartition(":")
+            yield from no_host("tcp", host)
+            if not 1 <= int(port) <= 65535:
+                yield ("tcp",), f"{self.tcp!r}: the port is from 1 to 65535"
 
 
 class SnmpConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,10 +182,13 @@ class SnmpConfig(Struct, frozen=True, forbid_unknown_fields=True):
     priv_key: Annotated[str, Meta(pattern=r"^(?:|.{8,})$", description="8 characters or more, or none")] = ""
 
     def __post_init__(self) -> None:
+        enforce(self, self._wrong())
+
+    def _wrong(self) -> Iterator[Wrong]:
         if (self.auth_key or self.priv_key) and not self.user:
-            raise ValueError("auth_key and priv_key belong to a user: give user too")
+            yield (), "auth_key and priv_key belong to a user: give user too"
         if self.priv_key and not self.auth_key:
-            raise ValueError("privacy needs authentication: give auth_key too")
+            yield ("priv_key",), "privacy needs authentication: give auth_key too"
 
 
 class OpticalConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -197,9 +206,12 @@ class OpticalConfig(Struct, frozen=True, forbid_unknown_fields=True):
     threshold_dbm: float = -27.0
 
     def __post_init__(self) -> None:
-        _check_address(self.host or "", "host")
+        enforce(self, self._wrong())
+
+    def _wrong(self) -> Iterator[Wrong]:
+        yield from no_address("host", self.host)
         if (self.port is None) == (self.host is None) or (self.host is None) != (self.oid is None):
-            raise ValueError("give either port (an SFP of the box), or host and oid (by SNMP)")
+            yield (), "give either port (an SFP of the box), or host and oid (by SNMP)"
 
 
 class SwitchPortConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -211,7 +223,7 @@ class SwitchPortConfig(Struct, frozen=True, forbid_unknown_fields=True):
     snmp: SnmpConfig = SnmpConfig()
 
     def __post_init__(self) -> None:
-        _check_address(self.host, "host")
+        enforce(self, no_address("host", self.host))
 
 
 class PowerConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -220,6 +232,9 @@ class PowerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ups: Annotated[str, Meta(min_length=1)]
     host: Host = "127.0.0.1"
     port: Port = 3493
+
+    def __post_init__(self) -> None:
+        enforce(self, no_host("host", self.host))
 
 
 class MemberConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -263,28 +278,47 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename={"lines": "
     member: list[MemberConfig] = []
 
     def __post_init__(self) -> None:
-        rungs = [line.id for line in self.lines] + [host.id for host in self.hosts] + [s.id for s in self.service]
-        _check_unique(rungs, "id")
-        if taken := _RESERVED & set(rungs):
-            raise ValueError(f"id {', '.join(sorted(taken))} is the name of a rung of its own; choose another")
-        _check_unique((member.id for member in self.member), "member")
-        _check_unique((port.id for port in self.switch_port), "switch_port")
-        _check_unique((optical.line for optical in self.optical), "optical.line")
+        enforce(self, (*self._wrong_ids(), *self._wrong_networks()))
+
+    def _wrong_ids(self) -> Iterator[Wrong]:
+        rungs: list[tuple[Key, str]] = [
+            *((("line", index, "id"), line.id) for index, line in enumerate(self.lines)),
+            *((("host", index, "id"), host.id) for index, host in enumerate(self.hosts)),
+            *((("service", index, "id"), service.id) for index, service in enumerate(self.service)),
+        ]
+        yield from used_twice(rungs)
+        taken = _RESERVED | routers_of(self.lan, self.lines).keys() | {web_of(line) for line in self.lines if line.web}
+        for key, name in rungs:
+            if name in taken:
+                yield key, f"{name!r} is the name of a rung of its own; choose another"
+        yield from used_twice((("member", index, "id"), member.id) for index, member in enumerate(self.member))
+        yield from used_twice((("switch_port", index, "id"), port.id) for index, port in enumerate(self.switch_port))
+        yield from used_twice((("optical", index, "line"), light.line) for index, light in enumerate(self.optical))
         known = {line.id for line in self.lines}
-        if strange := sorted({optical.line for optical in self.optical} - known):
-            raise ValueError(f"optical.line {', '.join(strange)} is not the id of a [[line]]")
-        self._check_networks()
+        for index, light in enumerate(self.optical):
+            if light.line not in known:
+                yield ("optical", index, "line"), f"{light.line!r} is not the id of a [[line]]"
 
-    def _check_networks(self) -> None:
-        networks = {line.network for line in self.lines}
-        wanted: list[tuple[str, str]] = [(f"service {service.id}", service.network) for service in self.service]
-        wanted += [("dns", self.dns.network)] if self.dns else []
-        wanted += [("hub", self.hub.network)] if self.hub else []
-        for what, network in wanted:
-            if network in ("internet", "tslcd") and network not in networks:
-                raise ValueError(f'{what} is reached over {network}, but no [[line]] has network = "{network}"')
+    def _wrong_networks(self) -> Iterator[Wrong]:
+        wanted: list[tuple[Key, str]] = [
+            (("service", index, "network"), service.network) for index, service in enumerate(self.service)
+        ]
+        wanted += [(("dns", "network"), self.dns.network)] if self.dns else []
+        wanted += [(("hub", "network"), self.hub.network)] if self.hub else []
+        for key, network in wanted:
+            if network in ("internet", "tslcd") and not any(line.network == network for line in self.lines):
+                yield key, f'this is reached over {network}, but no [[line]] has network = "{network}"'
 
 
-def is_address(host: str) -> bool:
-    """Whether `host` is an IP address: then it needs no name server."""
-    return re.fullmatch(r"[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", host.strip("[]")) is not None
+def routers_of(lan: LanConfig, lines: Iterable[LineConfig]) -> dict[str, str]:
+    """The rung of each router, with its address: that of the LAN, then those that lines have of their own."""
+    named = [lan.router, *(line.gateway for line in lines)]
+    gateways = dict.fromkeys(gateway for gateway in named if gateway)
+    return {
+        "router" if gateway == lan.router else f"router-{number}": gateway for number, gateway in enumerate(gateways, 1)
+    }
+
+
+def web_of(line: LineConfig) -> str:
+    """The rung of a line's web address."""
+    return f"{line.id}-web"

@@ -7,7 +7,8 @@ the order of the ladder; each stands only on rungs before it.
 from dataclasses import dataclass
 from typing import Final
 
-from agent.config import Config, HostConfig, LineConfig, ServiceConfig, is_address
+from agent.config import Config, HostConfig, LineConfig, ServiceConfig, routers_of, web_of
+from agent.config_rules import is_address
 from agent.diagnosis import LineView
 from agent.ladder import Kind, Rung
 from agent.senses.binding import ANY, Via
@@ -89,10 +90,8 @@ def _add_lan(builder: _Builder) -> None:
     lan = builder.config.lan
     if lan.switch is not None:
         builder.add_pinged("switch", Kind.SWITCH, lan.switch, translate("vi", _SWITCH))
-    named = [lan.router, *(line.gateway for line in builder.config.lines)]
-    for number, gateway in enumerate(dict.fromkeys(gateway for gateway in named if gateway), 1):
-        rung_id = "router" if gateway == lan.router else f"router-{number}"
-        builder.routers[rung_id] = gateway
+    builder.routers = routers_of(lan, builder.config.lines)
+    for rung_id, gateway in builder.routers.items():
         builder.add_pinged(rung_id, Kind.ROUTER, gateway, lan.router_name if rung_id == "router" else gateway)
 
 
@@ -113,7 +112,7 @@ def _add_line(builder: _Builder, line: LineConfig) -> LineView:
     )
     builder.add(rung, list(targets.values()), line.name)
     builder.contacts[line.id] = Contact(line.provider, line.hotline, line.contract)
-    return LineView(line.id, line.network, line.role == "spare", router, f"{line.id}-web" if line.web else None)
+    return LineView(line.id, line.network, line.role == "spare", router, web_of(line) if line.web else None)
 
 
 def _router_of(builder: _Builder, line: LineConfig) -> str:
@@ -151,7 +150,7 @@ def _add_names(builder: _Builder) -> None:
 
 
 def _add_web(builder: _Builder, line: LineConfig, url: str) -> None:
-    rung_id = f"{line.id}-web"
+    rung_id = web_of(line)
     interval_s = max(builder.config.pace.interval_s, 2.0)
     via = Via(line.port or "", line.source or "")
     status = (line.web_status, line.web_status)

@@ -1,12 +1,16 @@
 """Configuration: TOML into frozen structs. Unknown keys are refused; every error is told at once, with key and line.
 
 A part describes its file by a `msgspec.Struct` whose fields are tables (other structs), arrays of tables and plain
-values. msgspec stops at its first error, so the tree is walked here and each leaf is converted on its own.
+values. msgspec stops at its first error, so the tree is walked here and each leaf is converted on its own. A rule that
+spans several keys stands in its struct's `__post_init__`, and is judged once all keys below the struct hold by
+themselves; one that says by `enforce` what is wrong has its keys told too. NaN and infinity are no numbers.
 """
 
+import math
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
@@ -64,6 +68,28 @@ def load(path: Path, struct: type[S]) -> S:
 
 
 Key = tuple[str | int, ...]
+Wrong = tuple[Key, str]  # what is wrong, with its key below the struct whose rule it breaks
+
+
+class BrokenRulesError(ValueError):
+    """Rules of a struct that do not hold."""
+
+    def __init__(self, wrong: list[Wrong]) -> None:
+        self.wrong = wrong
+        super().__init__("; ".join(f"{'.'.join(map(str, key))}: {says}" if key else says for key, says in wrong))
+
+
+_JUDGED: ContextVar[type[Struct] | None] = ContextVar("judged", default=None)
+
+
+def enforce(struct: Struct, wrong: Iterable[Wrong]) -> None:
+    """For the end of a `__post_init__`: `BrokenRulesError` with all that is wrong with this struct.
+
+    While the struct around it is judged nothing is raised, so that the rules of both are told.
+    """
+    found = list(wrong)
+    if found and _JUDGED.get() in (None, type(struct)):
+        raise BrokenRulesError(found)
 
 
 def _check(tree: Any, kind: Any, key: Key) -> Iterator[tuple[Key, str]]:
@@ -81,6 +107,17 @@ def _check(tree: Any, kind: Any, key: Key) -> Iterator[tuple[Key, str]]:
             msgspec.convert(tree, kind)
         except msgspec.ValidationError as error:
             yield key, f"{error}; found {tree!r}"
+        else:
+            if not _is_finite(tree):
+                yield key, f"NaN and infinity are no numbers here; found {tree!r}"
+
+
+def _is_finite(tree: Any) -> bool:
+    if isinstance(tree, dict):
+        return all(map(_is_finite, tree.values()))
+    if isinstance(tree, list):
+        return all(map(_is_finite, tree))
+    return not isinstance(tree, float) or math.isfinite(tree)
 
 
 def _check_table(tree: dict[str, Any], struct: type[Struct], key: Key) -> Iterator[tuple[Key, str]]:
@@ -94,19 +131,24 @@ def _check_table(tree: dict[str, Any], struct: type[Struct], key: Key) -> Iterat
         if name not in tree and field.default is NODEFAULT and field.default_factory is NODEFAULT:
             yield (*key, name), "missing"
     if not any(name not in known for name in tree):
-        yield from _check_rules(tree, struct, key)
+        for below, says in _broken_rules(tree, struct):
+            yield (*key, *below), says
 
 
-def _check_rules(tree: dict[str, Any], struct: type[Struct], key: Key) -> Iterator[tuple[Key, str]]:
-    """A struct's own `__post_init__`, once its fields are sound."""
+def _broken_rules(tree: dict[str, Any], struct: type[Struct]) -> list[Wrong]:
+    """What a struct's own `__post_init__` says, once its fields are sound."""
     if not hasattr(struct, "__post_init__"):
-        return
+        return []
+    judged = _JUDGED.set(struct)
     try:
         msgspec.convert(tree, struct)
     except msgspec.ValidationError as error:
-        # A field's own mistake has been told already; it carries the path of the field.
-        if " - at `$." not in str(error):
-            yield key, str(error)
+        if " - at `$." in str(error):
+            return []  # a field's own mistake has been told already; it carries the path of the field
+        return error.__cause__.wrong if isinstance(error.__cause__, BrokenRulesError) else [((), str(error))]
+    finally:
+        _JUDGED.reset(judged)
+    return []
 
 
 def _struct_in(kind: Any) -> type[Struct] | None:

@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.__main__ import main
-from agent.config import Config
+from agent.config import Config, ServiceConfig
 from agent.ladder import Kind
 from agent.layout import host_of, lay_out
+from agent.senses.http import probe_http
+from agent.senses.resolver import Resolver
 from bus.config import ConfigError, load
 from tests.lab.box import CONFIG
 from tests.lab.network import PRINTER, ROUTER, ROUTER2, SWITCH
@@ -57,9 +59,21 @@ def test_a_name_needs_a_name_server(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "key", "says"),
     [
-        ('router = "10.77.1.1"', 'router = "10.77.1.999"', "lan", "not an IP address"),
-        ('id = "viettel"', 'id = "vnpt"', "", "used twice: vnpt"),
-        ('id = "may-in"', 'id = "hub"', "", "rung of its own"),
+        ('router = "10.77.1.1"', 'router = "10.77.1.999"', "lan.router", "not an IP address"),
+        ('id = "viettel"', 'id = "vnpt"', "line.1.id", "'vnpt' is used twice"),
+        ('id = "may-in"', 'id = "hub"', "host.0.id", "rung of its own"),
+        ('id = "may-in"', 'id = "vnpt-web"', "host.0.id", "rung of its own"),
+        ('id = "mot-cua"', 'id = "router-2"', "service.0.id", "rung of its own"),
+        ('url = "http://10.202.0.3/"', 'url = "https://a..b/"', "service.0.url", "not a host name"),
+        ('url = "http://10.202.0.3/"', 'url = "https://[::1"', "service.0.url", "Invalid IPv6 URL"),
+        ('url = "http://10.202.0.3/"', 'url = "https://x:70000/"', "service.0.url", "out of range"),
+        ('url = "http://10.202.0.3/"', 'url = "https://10.0.0.300/"', "service.0.url", "not an IP address"),
+        ('url = "http://10.202.0.3/"', 'tcp = "a..b:80"', "service.0.tcp", "not a host name"),
+        ('url = "http://10.202.0.3/"', 'tcp = "ok.example:0"', "service.0.tcp", "from 1 to 65535"),
+        ('web = "http://203.0.113.204/generate_204"', 'web = "http://.x/"', "line.0.web", "not a host name"),
+        ('name = "dichvucong.example"', 'name = "dichvucong..example"', "dns.name", "not a host name"),
+        ('host = "10.202.0.2"', 'host = "hub..example"', "hub.host", "not a host name"),
+        ("loss_hold_s = 2", "loss_hold_s = nan", "pace.loss_hold_s", "nan"),
         ('provider = "Viettel"', 'providers = "Viettel"', "line.1.providers", "unknown key"),
         ('network = "internet"', 'network = "satellite"', "line.0.network", "Invalid enum value"),
         ('hosts = ["203.0.113.1", "203.0.113.9"]', "hosts = []", "line.0.hosts", "length >= 1"),
@@ -80,6 +94,41 @@ def test_a_mistake_is_told_with_its_key_and_line(tmp_path: Path, before: str, af
     assert any(name == key for name, _, _ in told), told
     if key:
         assert all(line > 0 for _, _, line in told)
+
+
+def test_mistakes_across_keys_are_all_told_at_once(tmp_path: Path) -> None:
+    wrong = WHOLE.replace('id = "viettel"', 'id = "vnpt"').replace('router = "10.77.1.1"', 'router = "10.77.1.999"')
+    wrong = wrong.replace('id = "may-in"', 'id = "dns"').replace('"https://203.0.113.44/"', '"https://a..b/"')
+    wrong = wrong.replace('network = "tslcd"\nprovider', 'network = "internet"\nprovider')
+    wrong = wrong.replace('hosts = ["10.201.0.1", "10.201.0.9"]', 'hosts = ["10.201.0.1", "10.201.0.1"]')
+    with pytest.raises(ConfigError) as caught:
+        load(put(tmp_path, wrong), Config)
+    told = {mistake.key: mistake.line for mistake in caught.value.mistakes}
+    assert told.keys() == {
+        *("lan.router", "line.1.id", "line.2.hosts.1", "hub.network", "host.0.id"),
+        *("service.0.network", "service.1.url"),
+    }
+    assert all(told.values())
+
+
+@pytest.mark.parametrize("odd", ["nan", "inf", "-inf", "1e400"])
+def test_what_is_no_number_is_refused(tmp_path: Path, odd: str) -> None:
+    text = (
+        WHOLE
+        + f"""
+[[optical]]
+line = "vnpt"
+port = "sfp0"
+threshold_dbm = {odd}
+[[member]]
+id = "s0001-kiosk-1"
+part = "kiosk"
+settings = {{ screen = {{ sizes = [1.0, {odd}] }} }}
+"""
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(put(tmp_path, text), Config)
+    assert [mistake.key for mistake in caught.value.mistakes] == ["optical.0.threshold_dbm", "member.0.settings"]
 
 
 def test_networks_that_no_line_carries_are_refused(tmp_path: Path) -> None:
@@ -149,6 +198,20 @@ def test_fuzz_ends_in_a_ladder_or_in_mistakes(tmp_path: Path, data: st.DataObjec
         mistakes = [str(mistake) for mistake in error.mistakes]
     assert mistakes is None or all(mistakes)
     assert mistakes != []
+
+
+@settings(max_examples=60, deadline=None)
+@given(url=st.from_regex(r"https?://[a-z.:\[\]%@_-]{1,20}(/[a-z?#:]{0,5})?", fullmatch=True))
+async def test_an_address_that_passes_can_be_asked(url: str) -> None:
+    # No digits: nothing outside this machine is asked.
+    try:
+        ServiceConfig("x", "x", url=url)
+    except ValueError:
+        return
+    resolver = Resolver(["127.0.0.1"], port=9, timeout_s=0.01)
+    result = await probe_http("x", url, resolver=resolver, timeout_s=0.05)
+    await resolver.close()
+    assert result.asked, result
 
 
 def test_host_of() -> None:

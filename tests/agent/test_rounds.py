@@ -172,7 +172,7 @@ async def test_light_that_sways_about_its_threshold_is_low_all_along(
         (('user = "watcher", ', ""), "belong to a user"),
         (('auth_key = "watcher-secret", ', ""), "needs authentication"),
         (('"watcher-secret"', '"short"'), "snmp.auth_key"),
-        (('id = "no-such-port"', 'id = "uplink"'), "switch_port used twice"),
+        (('id = "no-such-port"', 'id = "uplink"'), "switch_port.1.id: 'uplink' is used twice"),
         (('host = "127.0.0.1"\nif_index', 'host = "127.0.0.256"\nif_index'), "not an IP address"),
     ],
 )
