@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from io import FileIO
 from pathlib import Path
 
 import httpx
@@ -18,10 +17,10 @@ from kiosk.flow import View
 from kiosk.panel.bench import PanelBench
 from tests.broker import Broker
 from tests.kiosk.bench import until
+from tests.kiosk.full_disk import fill, small_disk
 from tests.kiosk.resident import ResidentKiosk, acknowledged, nowhere, page_at, plugged_in, watching
 from tests.kiosk.test_panel import panel_at
 from tests.media.test_sound import put_engine
-from tests.tools import find_tool
 
 
 @pytest.fixture
@@ -146,38 +145,21 @@ async def test_a_broker_away_for_long_is_a_line_of_text(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB, in memory."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run([find_tool("mount"), "-t", "tmpfs", "-o", "size=2m", "commune-test", str(folder)], check=True)
-    yield folder
-    subprocess.run([find_tool("umount"), "-l", str(folder)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """No byte is left."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-        _write_for_ever(file)
-    return ballast
-
-
-def _write_for_ever(file: FileIO) -> None:
-    while True:
-        file.write(b"x" * 512)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk") as folder:
+        yield folder
 
 
 async def test_a_full_disk_lights_no_lamp_says_so_and_loses_nothing(
-    tmp_path: Path, panel: PanelBench, small_disk: Path
+    tmp_path: Path, panel: PanelBench, disk: Path
 ) -> None:
-    kiosk = ResidentKiosk(tmp_path, nowhere(), state=small_disk / "state")
+    kiosk = ResidentKiosk(tmp_path, nowhere(), state=disk / "state")
     await kiosk.start()
     try:
         await plugged_in(kiosk)
         async with watching(kiosk) as screen:
             await vote(panel)
-            ballast = fill(small_disk)
+            ballast = fill(disk)
             # A press may still fit into what the journal holds in reserve; then they are refused.
             while not screen.last.trouble:
                 panel.press(2)
@@ -201,11 +183,11 @@ async def test_a_full_disk_lights_no_lamp_says_so_and_loses_nothing(
 
 
 async def test_started_on_a_full_disk_it_serves_as_soon_as_there_is_room(
-    tmp_path: Path, panel: PanelBench, small_disk: Path
+    tmp_path: Path, panel: PanelBench, disk: Path
 ) -> None:
-    (small_disk / "state").mkdir()
-    ballast = fill(small_disk)
-    kiosk = ResidentKiosk(tmp_path, nowhere(), state=small_disk / "state", page=page_at())
+    (disk / "state").mkdir()
+    ballast = fill(disk)
+    kiosk = ResidentKiosk(tmp_path, nowhere(), state=disk / "state", page=page_at())
     await kiosk.start()
     try:
         await plugged_in(kiosk)
