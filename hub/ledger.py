@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Raw
-from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bus import ranges
@@ -54,9 +54,10 @@ def upsert(
     conflict: Iterable[str],
     sets: Iterable[str],
     adds: Iterable[str] = (),
+    earliest: tuple[str, str] | None = None,
 ) -> None:
     """Insert rows; where one with the same `conflict` columns stands, set its `sets` columns and add to its `adds`
-    columns, or leave it. One statement, so that two hubs may do it at once.
+    columns, or leave it. One statement, so that two hubs may do it at once. `earliest`: as in `Write`.
     """
     if not rows:
         return
@@ -65,10 +66,25 @@ def upsert(
     changes = {name: statement.excluded[name] for name in sets}
     changes |= {name: table.c[name] + statement.excluded[name] for name in adds}
     if changes:
-        statement = statement.on_conflict_do_update(index_elements=list(conflict), set_=changes)
+        allowed = _has_the_say(table, statement.excluded, *earliest) if earliest is not None else None
+        statement = statement.on_conflict_do_update(index_elements=list(conflict), set_=changes, where=allowed)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=list(conflict))
     connection.execute(statement, rows)
+
+
+def _has_the_say(table: Table, given: Any, journal_column: str, seq_column: str) -> Any:
+    """Whether the given entry stands before the one in the row, or is that one; so it is where the row has none."""
+    stands, comes = table.c[journal_column], given[journal_column]
+    same = and_(stands == comes, table.c[seq_column] >= given[seq_column])
+    older = _ordinal_of(f"excluded.{journal_column}") < _ordinal_of(f"{table.name}.{journal_column}")
+    return or_(stands.is_(None), same, older)
+
+
+def _ordinal_of(column: str) -> Any:
+    """Of the journal that a column of the statement around names; as text, else it would be joined once more."""
+    journal = schema.journal
+    return select(journal.c.ordinal).where(journal.c.id == literal_column(column)).scalar_subquery()
 
 
 def read_held(connection: Connection, journal_id: int, batch: Batch, items: Sequence[Item]) -> Held:
@@ -183,7 +199,8 @@ def write_projected(
     writes.sort(key=lambda write: (order[id(write.table)], write.update))  # stable: entries stay in order
     for (_, update_names), group in groupby(writes, key=lambda write: (id(write.table), write.update)):
         rows = list(group)
-        upsert(connection, rows[0].table, [_fit(row.values) for row in rows], rows[0].conflict, update_names)
+        first, values = rows[0], [_fit(row.values) for row in rows]
+        upsert(connection, first.table, values, first.conflict, update_names, earliest=first.earliest)
     write_latest(connection, device, journal_id, pointers)
 
 

@@ -2,7 +2,8 @@
 
 The start is the opening entry's word, the end and the cause the closing one's: by then more was known. What was carried
 over from an earlier boot began by a clock that this boot's anchor does not move; and what the anchor moves the end by
-was time without power, which nobody watched.
+was time without power, which nobody watched. Where there are two closing entries (the device was killed before it noted
+that it had made one), the first holds.
 """
 
 import msgspec
@@ -51,4 +52,4 @@ def closed(source: Source, data: OutageClosed) -> Projected:
         "closed_seq": source.seq,
     }
     update = ("cause", "provider", "ended_ms", "unwatched_ms", "evidence", "closed_journal_id", "closed_seq")
-    return Projected([Write(schema.outage, row, _KEY, update)])
+    return Projected([Write(schema.outage, row, _KEY, update, earliest=("closed_journal_id", "closed_seq"))])

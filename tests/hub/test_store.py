@@ -248,6 +248,54 @@ def test_an_outage_is_put_together(store: Store, sender: Sender, backwards: bool
     assert (row.opened_seq, row.closed_seq, row.evidence) == (1, 2, '["a","b"]')
 
 
+@pytest.mark.parametrize("young_first", [False, True])
+@pytest.mark.parametrize("same_epoch", [False, True])
+def test_an_outage_that_was_closed_twice_ended_when_it_was_first_said_to_have(
+    store: Store, sender: Sender, young_first: bool, same_epoch: bool
+) -> None:
+    """The device was killed before it noted that it had told us; its next run closes it again, an hour late."""
+    fill(sender, 1)
+    sender.add(OutageOpened("o1", "line-1", "fibre", START_MS))
+    sender.add(OutageClosed("o1", "line-1", "fibre", START_MS, START_MS + 60_000))
+    again = OutageClosed("o1", "line-1", "fibre", START_MS, START_MS + 3_600_000, 3_500_000)
+    if same_epoch:
+        line, parts = sender.record, [(1, 3), (4, 4)]
+    else:
+        line, parts = sender.new_line("record", first_chain=sender.record.chain_before(4)), [(1, 3), (1, 2)]
+        before = sender.record
+        sender.open(
+            line,
+            reason="start",
+            previous_epoch=before.epoch,
+            previous_head=3,
+            previous_chain=line.first_chain.hex(),
+        )
+    sender.add(again, line=line)
+    given = list(zip([sender.record, line], parts, strict=True))
+    give(store, sender, (1, 1))
+    for of, part in reversed(given) if young_first else given:
+        give(store, sender, part, line=of)
+    (row,) = rows(store, schema.outage)
+    assert (row.ended_ms, row.unwatched_ms, row.closed_seq) == (START_MS + 60_000, 0, 3)
+
+
+def test_an_anchor_moves_the_end_of_what_an_earlier_boot_began_and_not_its_start(store: Store, sender: Sender) -> None:
+    """The line came back, and its closing was recorded, before the clock was known: that it was set was not watched."""
+    behind_ms = START_MS - 600_000
+    sender.add(OutageOpened("o1", "line-1", "fibre", START_MS - 300_000), sender.stamp(boot="a" * 32))
+    closed = OutageClosed("o1", "line-1", "fibre", START_MS - 300_000, behind_ms - 500, -300_000, carried=True)
+    sender.add(closed, sender.stamp(wall_ms=behind_ms, quality=Quality.UNKNOWN))
+    give(store, sender, (1, 2))
+    (row,) = rows(store, schema.outage)
+    assert (row.started_ms, row.ended_ms, row.unwatched_ms) == (START_MS - 300_000, START_MS - 300_000, 0)
+    sender.add(ClockAnchor(), sender.stamp())
+    give(store, sender, (3, 3))
+    (row,) = rows(store, schema.outage)
+    moved_ms = START_MS + 2_000 - behind_ms
+    assert (row.started_ms, row.ended_ms) == (START_MS - 300_000, behind_ms - 500 + moved_ms)
+    assert row.unwatched_ms == moved_ms - 300_000
+
+
 def test_minutes_presence_and_odd_texts_reach_their_tables(store: Store, sender: Sender) -> None:
     lines = {"fibre": LineMinute(60, 12, "VNPT"), "4g": LineMinute(60, 0)}
     sender.add(LinkMinute(START_MS, {"dns": TargetMinute(60, 1)}, lines))
