@@ -234,7 +234,10 @@ def _lines_down(
     internet_down = bool(internet) and all(line in down for line in internet)
     tslcd_down = bool(tslcd) and all(line in down for line in tslcd)
     if internet_down and (tslcd_down or not tslcd):
-        return Finding(Cause.FIBRE_DOWN, internet[0].id, since_ns, 0.9, witnesses, also=also)
+        cleared = all(line.router and board.views[line.router].state is State.UP for line in internet)
+        return Finding(
+            Cause.FIBRE_DOWN, internet[0].id, since_ns, 0.9 if cleared else 0.6, witnesses, also=also, cleared=cleared
+        )
     if internet_down:
         return Finding(Cause.INTERNET_DOWN, internet[0].id, since_ns, 0.95, witnesses, also=also)
     for line in internet:

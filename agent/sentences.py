@@ -107,8 +107,11 @@ _DO: Final[dict[Cause, str]] = {
     Cause.CERTIFICATE_ENDING: msgid("Nothing to do here; {call}."),
 }
 
-# Where no neighbour has been heard, nothing is known of the office network.
-_ROUTER_SILENT: Final = msgid("The router ({name}) does not answer; whether the office network works is not known.")
+# Where what lies before has not been heard, nothing is said of it.
+_SAYS_UNCLEARED: Final[dict[Cause, str]] = {
+    Cause.ROUTER_DEAD: msgid("The router ({name}) does not answer; whether the office network works is not known."),
+    Cause.FIBRE_DOWN: msgid("No line answers: the fibre is cut on the provider's side, or the router does not work."),
+}
 
 _CALLS: Final = {
     (True, True): msgid("call {provider} on {hotline}, contract {contract}"),
@@ -124,9 +127,7 @@ def words_for(finding: Finding, words: Words) -> tuple[Sentence, Sentence]:
     """What is wrong, and what to do."""
     name = words.names.get(finding.subject, finding.subject)
     call = _call(words.contacts.get(finding.subject, Contact()))
-    text = _SAYS[finding.cause]
-    if finding.cause is Cause.ROUTER_DEAD and not finding.cleared:
-        text = _ROUTER_SILENT
+    text = _SAYS[finding.cause] if finding.cleared else _SAYS_UNCLEARED.get(finding.cause, _SAYS[finding.cause])
     says = say(text, name=name, days=str(finding.within_days))
     do = say(_DO[finding.cause], name=name, call=call)
     return says, Sentence(vi=_capital(do.vi), en=_capital(do.en))

@@ -88,6 +88,24 @@ def test_without_a_spare_or_tslcd_a_cut_line_is_the_fibre() -> None:
     assert world.told()[1:] == [("fibre-down", "vnpt")]
 
 
+def test_where_no_router_is_watched_it_is_not_said_to_work() -> None:
+    for rungs, known in ((without("viettel", "tslcd"), True), (without("viettel", "tslcd", "router"), False)):
+        world = started(rungs=tuple(rungs))
+        world.state = replace(
+            world.state,
+            layout=replace(
+                world.state.layout,
+                lines=tuple(replace(line, router="router" if known else "") for line in world.state.layout.lines),
+            ),
+        )
+        world.broken = {"vnpt", "tslcd"}
+        world.run(8)
+        record = world.of(DiagnosisChanged)[-1]
+        assert isinstance(record, DiagnosisChanged)
+        assert record.cause == "fibre-down"
+        assert ("the router works" in record.says.en) == known
+
+
 def test_without_neighbours_a_silent_lan_is_laid_at_the_router_with_less_confidence() -> None:
     world = started(rungs=tuple(without("switch", "may-in")))
     world.broken = {"lan"}

@@ -111,7 +111,7 @@ LAN = (
 
 LINES = (
     Fault("main fibre cut", CUT_ISP, JOIN_ISP, "main-line-down", "vnpt"),
-    Fault("main line silent upstream", lose("isp", "drop"), heal("isp"), "main-line-down", "vnpt", 4.0),
+    Fault("main line silent upstream", lose("isp", "drop"), heal("isp"), "main-line-down", "vnpt", 3.0),
     Fault("spare line cut", CUT_ISP2, JOIN_ISP2, "spare-line-down", "viettel"),
     Fault("both Internet lines cut", _both(CUT_ISP, CUT_ISP2), _both(JOIN_ISP, JOIN_ISP2), "internet-down", "vnpt"),
     Fault(
