@@ -33,12 +33,13 @@ class TooManyRowsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Item]):
-    """One column. `name` is for programs, `title` a key of the catalogue for people."""
+    """One column. `name` is for programs, `title` a key of the catalogue for people, with `values` to fill in."""
 
     name: str
     title: str
     of: Callable[[Item], Value]
     percent: bool = False
+    values: tuple[tuple[str, object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 import anyio.to_thread
@@ -33,7 +34,7 @@ from hub.pages import words
 from hub.ratings import days, reads
 from hub.ratings.figures import Share, Tally, share_of, sum_of
 from hub.ratings.periods import date_of, day_at, day_of, start_ms
-from hub.ratings.summary import Closing, Cut, Summed, summarise
+from hub.ratings.summary import DIMENSIONS, Closing, Cut, Summed, communes, parts
 from hub.sheets import Sheet, TooManyRowsError
 from web.pages import Pages, language_of
 from web.sign_in import SignIn
@@ -100,7 +101,7 @@ class RatingPages:
         month = self._month(request)
         lines, names, closing = await self._read(
             lambda connection: (
-                self._lines(connection, month, []),
+                self._whole(connection, self._cut(month), reads.closing(connection, self._now_ms()), None),
                 {name.site: name for name in queries.site_names(connection)},
                 reads.closing(connection, self._now_ms()),
             )
@@ -109,6 +110,8 @@ class RatingPages:
             line.cell[0]: self._figure(line, names[line.cell[0]].name) for line in lines if line.cell[0] in names
         }
         whole = sum_of(one.tally for one in figures.values() if one.tally is not None)
+        # A sum that holds a figure withheld elsewhere would give it away.
+        filtered = [one.tally for one in figures.values() if one.tally is not None and one.filtered is not None]
         shown = [(site, one) for site, one in figures.items() if one.raw is not None]
         return self._pages.render(
             request,
@@ -118,7 +121,8 @@ class RatingPages:
             withheld=[names[site] for site, one in figures.items() if one.raw is None],
             without=[name for site, name in names.items() if site not in figures],
             whole=share_of(whole.counted),
-            whole_filtered=share_of(whole.filtered),
+            whole_filtered=share_of(sum_of(filtered).filtered),
+            unfiltered=sum(one.raw is not None and one.filtered is None for one in figures.values()),
             pressed=whole.pressed,
             rules=self._api.ratings,
             may_raw=ROLE in user.roles,
@@ -175,12 +179,13 @@ class RatingPages:
     async def communes_file(self, request: Request, _user: User, *, kind: str) -> Response:
         """The communes of a month, by day periods."""
         month = self._month(request)
-        return await self._summary_file(request, SummaryParams(by="commune"), month, kind)
+        return await self._summary_file(request, [SummaryParams(by="commune")], month, kind)
 
     async def report_file(self, request: Request, _user: User, *, kind: str) -> Response:
-        """A month of a commune, by counter and officer and period."""
-        params = SummaryParams(by="counter,officer,day", site=_site(request))
-        return await self._summary_file(request, params, self._month(request), kind)
+        """A month of a commune, by period, then by counter, officer and hour: what its page shows."""
+        site = _site(request)
+        asked = [SummaryParams(by=by, site=site) for by in ("day", "counter", "officer", "hour")]
+        return await self._summary_file(request, asked, self._month(request), kind)
 
     async def raw_file(self, request: Request, user: User, *, kind: str) -> Response:
         """The single presses that the page lists, all of them."""
@@ -191,11 +196,14 @@ class RatingPages:
         items = self._all(ratings.RESOURCE, _raw_params(site, first, last))
         return await _file(request, ratings.SHEET, items, kind, f"ratings-{site}-{date_of(first)}")
 
-    async def _summary_file(self, request: Request, params: SummaryParams, month: Month, kind: str) -> Response:
-        first, last = day_at(month.start_ms), _last_day(month)
-        params = structs.replace(params, from_=date_of(first).isoformat(), to=date_of(last).isoformat())
-        items = self._all(rating_summary.RESOURCE, params)
-        name = f"ratings-{params.site or 'communes'}-{month.name}"
+    async def _summary_file(
+        self, request: Request, asked: Sequence[SummaryParams], month: Month, kind: str
+    ) -> Response:
+        first, last = date_of(day_at(month.start_ms)).isoformat(), date_of(_last_day(month)).isoformat()
+        items = chain.from_iterable(
+            self._all(rating_summary.RESOURCE, structs.replace(params, from_=first, to=last)) for params in asked
+        )
+        name = f"ratings-{asked[0].site or 'communes'}-{month.name}"
         return await _file(request, rating_summary.SHEET, items, kind, name)
 
     def _all(self, resource: Resource[Any, Any], params: Any) -> Iterable[Any]:
@@ -216,19 +224,22 @@ class RatingPages:
             return None
         cut = self._cut(month)
         closing = reads.closing(connection, self._now_ms())
+        rows = reads.votes(connection, cut, DIMENSIONS, sites=[site])
 
-        def cells(dimensions: Sequence[str], split: str = "") -> list[Figure]:
-            lines = self._sum(connection, replace(cut, split=split), dimensions, closing, site)
+        def by(part: str) -> list[Figure]:
+            lines = parts(rows, cut, closing, part, least=self._api.ratings.least_n)
             return [self._figure(line, line.cell[-1]) for line in lines]
 
-        own = cells([])
+        own = self._whole(connection, cut, closing, site)
+        by_day = self._whole(connection, replace(cut, split="day"), closing, site)
         return {
             "name": name,
-            "figure": own[0] if own else None,
-            "by_period": [one for one in cells([], "day") if one.raw is not None],
-            "by_counter": cells(["counter"]),
-            "by_officer": cells(["officer"]),
-            "by_hour": cells(["hour"]),
+            "figure": self._figure(own[0], site) if own else None,
+            "by_period": [self._figure(line, site) for line in by_day if line.tally is not None],
+            "by_counter": by("counter"),
+            "by_officer": by("officer"),
+            "by_hour": by("hour"),
+            "parts_given": _last_day(month) <= closing.through(site),
             "months": self._months(connection, month, closing, site),
             "account": _account(connection, site, cut, closing),
         }
@@ -245,18 +256,13 @@ class RatingPages:
         return [
             self._figure(line, one.name)
             for one in reversed(months)
-            for line in self._sum(connection, self._cut(one), [], closing, site)
+            for line in self._whole(connection, self._cut(one), closing, site)
         ]
 
-    def _lines(self, connection: Connection, month: Month, dimensions: Sequence[str]) -> list[Summed]:
-        closing = reads.closing(connection, self._now_ms())
-        return self._sum(connection, self._cut(month), dimensions, closing, None)
-
-    def _sum(
-        self, connection: Connection, cut: Cut, dimensions: Sequence[str], closing: Closing, site: str | None
-    ) -> list[Summed]:
-        rows = reads.votes(connection, cut, dimensions, sites=None if site is None else [site])
-        return summarise(rows, cut, closing, least=self._api.ratings.least_n)
+    def _whole(self, connection: Connection, cut: Cut, closing: Closing, site: str | None) -> list[Summed]:
+        """Communes with all their parts; one of them where `site` names it."""
+        rows = reads.votes(connection, cut, (), sites=None if site is None else [site])
+        return communes(rows, cut, closing, least=self._api.ratings.least_n)
 
     def _cut(self, month: Month) -> Cut:
         return Cut(day_at(month.start_ms), _last_day(month))
@@ -264,7 +270,7 @@ class RatingPages:
     def _figure(self, line: Summed, name: str) -> Figure:
         tally, rules = line.tally, self._api.ratings
         raw = share_of(tally.counted) if tally is not None else None
-        clean = share_of(tally.filtered) if tally is not None and tally.n_filtered >= rules.least_n else None
+        clean = share_of(tally.filtered) if tally is not None and line.filtered else None
         small = raw is not None and raw.n < rules.small_n
         return Figure(name, start_ms(line.first), start_ms(line.last), tally, raw, clean, small)
 
@@ -372,7 +378,10 @@ def _raw_params(site: str, first: int, last: int) -> RatingParams:
 
 async def _file(request: Request, sheet: Sheet[Any], items: Iterable[Any], kind: str, name: str) -> Response:
     language = language_of(request)
-    heads = [translate(language, column.title) if column.title else column.name for column in sheet.columns]
+    heads = [
+        translate(language, column.title, **dict(column.values)) if column.title else column.name
+        for column in sheet.columns
+    ]
     try:
         return await answer(sheet, iter(items), heads, kind, name=name)
     except TooManyRowsError as error:

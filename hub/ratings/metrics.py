@@ -16,7 +16,7 @@ from hub.config import RatingsConfig
 from hub.ratings import days, reads
 from hub.ratings.figures import share_of
 from hub.ratings.periods import date_of
-from hub.ratings.summary import Cut, summarise
+from hub.ratings.summary import Cut, communes
 
 WINDOW_DAYS: Final = 30
 _FRESH_S: Final = 300.0
@@ -60,14 +60,15 @@ def _compute(connection: Connection, rules: RatingsConfig, now_ms: int) -> Itera
     high = GaugeMetricFamily(
         "commune_ratings_satisfied_ratio_high", "Upper end of its 95 % interval.", labels=[*_SITE, "figure"]
     )
-    for line in summarise(reads.votes(connection, cut, []), cut, closing, least=rules.least_n):
+    for line in communes(reads.votes(connection, cut, []), cut, closing, least=rules.least_n):
         site, tally = line.cell[0], line.tally
         if tally is None or site not in codes:
             continue
         pressed.add_metric([codes[site], site], tally.pressed)
-        for figure, scales in (("raw", tally.counted), ("filtered", tally.filtered)):
+        figures = {"raw": tally.counted, "filtered": tally.filtered if line.filtered else {}}
+        for figure, scales in figures.items():
             share = share_of(scales)
-            if share is None or share.n < rules.least_n:
+            if share is None:
                 continue
             of = [codes[site], site, figure]
             counted.add_metric(of, share.n)

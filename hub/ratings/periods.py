@@ -53,6 +53,19 @@ def quarter_of(day: int) -> int:
     return when.year * 4 + (when.month - 1) // 3
 
 
+def month_of(day: int) -> int:
+    """The month of a local day, counted on from year 0."""
+    when = date_of(day)
+    return when.year * 12 + when.month - 1
+
+
+def month_days(month: int) -> Period:
+    """The first and last day of a month."""
+    first = date(month // 12, month % 12 + 1, 1)
+    after = date((month + 1) // 12, (month + 1) % 12 + 1, 1)
+    return Period(day_of(first), day_of(after) - 1)
+
+
 def start_for(day: int) -> int:
     """The first day that a period which ends on `day` or later may begin with: the quarter before."""
     when = date_of(day)

@@ -16,7 +16,6 @@ from hub.ratings.summary import Closing, Cut
 from hub.schema import rating, rating_day, rating_flag
 
 SUPERSEDED: Final = "superseded"  # heard late, after the vote that replaced it (docs/ratings.md)
-DIMENSIONS: Final[tuple[str, ...]] = ("kiosk", "counter", "officer", "hour")
 _HOUR_MS: Final = 3_600_000
 # Scales that a panel or page may have; what else a record says is no vote.
 _SCALES: Final = (2, 9)

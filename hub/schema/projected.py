@@ -110,7 +110,7 @@ line_minute = Table(
 )
 
 # One press of a citizen. (site, press) names it for ever: a press that two journals tell of stands here once. Which
-# presses stand, and which are flagged, is asked when it is read (`hub.ballots`), since records come in any order.
+# presses stand, and which are flagged, is asked when it is read (`hub.ratings.reads`), since records come in any order.
 rating = Table(
     "rating",
     metadata,

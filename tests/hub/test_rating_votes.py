@@ -13,7 +13,7 @@ from bus.entries import ClockAnchor, RatingDay, RatingFlagged, RatingPressed
 from hub.database import Database
 from hub.ratings import reads
 from hub.ratings.periods import DAY_MS, date_of, day_at, start_ms
-from hub.ratings.summary import Cut, everything
+from hub.ratings.summary import DIMENSIONS, Cut, everything
 from hub.store import Store
 from tests.hub.sender import Sender, roster_of
 
@@ -99,7 +99,7 @@ def _against_a_model(scene: Any, url: str) -> None:
         for index, count in enumerate(counts):
             expected[cell, day_at(when[press.press]), press.question, press.level, index] += count
     with database.read() as connection:
-        found = reads.votes(connection, Cut(DAY, DAY + 4), reads.DIMENSIONS)
+        found = reads.votes(connection, Cut(DAY, DAY + 4), DIMENSIONS)
         only = reads.votes(connection, Cut(DAY, DAY + 4), [], sites=["s0001"])
         nobody = reads.votes(connection, Cut(DAY, DAY + 4), [], sites=["s0002"])
     got: Counter[tuple[Any, ...]] = Counter()

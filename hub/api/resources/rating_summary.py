@@ -1,7 +1,8 @@
 """`/api/v1/ratings/summary`: votes summed by commune, kiosk, counter, officer, hour, day or month.
 
-Figures are those of whole periods of closed days with enough votes (`hub.ratings`, docs/ratings.md). `include_open`
-gives every day as it is, single votes included, to whoever may read single presses.
+Figures are those of whole periods of closed days with enough votes; parts of a commune, one kind at a time, are given
+by months that are over (`hub.ratings`, docs/ratings.md). `include_open` gives every day and part as it is, single votes
+included, to whoever may read single presses.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from hub.config import RatingsConfig
 from hub.ratings import reads
 from hub.ratings.figures import share_of
 from hub.ratings.periods import date_of, day_at, day_of
-from hub.ratings.summary import Closing, Cut, Summed, everything, summarise
+from hub.ratings.summary import DIMENSIONS, QUESTION, Closing, Cut, Summed, communes, everything, parts
 from hub.schema import site
 from hub.sheets import Column, Sheet, Value
 from web.problems import ParameterError
@@ -79,13 +80,16 @@ class RatingSummary(Struct, frozen=True, rename={"from_": "from"}):
     withheld: bool
     n_pressed: Annotated[int | None, Meta(description="every press")]
     n_counted: Annotated[int | None, Meta(description="votes that stand")]
-    n_filtered: Annotated[int | None, Meta(description="votes that stand and bear no flag; null where too few")]
+    n_filtered: Annotated[int | None, Meta(description="votes that stand and bear no flag; null where withheld")]
     raw: Annotated[Satisfaction | None, Meta(description="of all votes that stand")]
-    filtered: Annotated[Satisfaction | None, Meta(description="of those without a flag; null where too few")]
+    filtered: Annotated[Satisfaction | None, Meta(description="of those without a flag; null where withheld")]
 
 
 class SummaryParams(Paging, frozen=True, rename={"from_": "from"}):
-    """Filters. `from` and `to` are local days, both included: figures are those of periods that end within them."""
+    """Filters. `from` and `to` are local days, both included: figures are those of periods that end within them.
+
+    Parts of a commune have those of months that end within them.
+    """
 
     by: By = "commune"
     site: SiteId | None = None
@@ -108,7 +112,8 @@ class SummaryParams(Paging, frozen=True, rename={"from_": "from"}):
 def _read(connection: Connection, asked: Asked[SummaryParams]) -> list[tuple[CursorKey, RatingSummary]]:
     params = asked.params
     words = params.by.split(",")
-    dimensions = [name for name in reads.DIMENSIONS if name in words]
+    dimensions = [name for name in DIMENSIONS if name in words]
+    part = "" if params.include_open else _part(params, words, dimensions)
     cut = cut_of(params, words, now_ms=asked.now_ms)
     query = select(site.c.id, site.c.code, site.c.name)
     if params.site is not None:
@@ -117,14 +122,26 @@ def _read(connection: Connection, asked: Asked[SummaryParams]) -> list[tuple[Cur
         query = query.where(of_commune(params.commune))
     names = {row.id: (row.code, row.name) for row in connection.execute(query)}
     only = None if params.site is None and params.commune is None else sorted(names)
-    rows = reads.votes(connection, cut, dimensions, sites=only)
     if params.include_open:
-        lines = everything(rows, cut)
+        lines = everything(reads.votes(connection, cut, dimensions, sites=only), cut)
     else:
-        lines = summarise(rows, cut, _closing(connection, cut, asked.now_ms), least=asked.ratings.least_n)
-    found = [_item(line, dimensions, names[line.cell[0]], asked.ratings, params.include_open) for line in lines]
+        closing = _closing(connection, cut, asked.now_ms)
+        rows = reads.votes(connection, cut, DIMENSIONS if part else (), sites=only)
+        least = asked.ratings.least_n
+        lines = parts(rows, cut, closing, part, least=least) if part else communes(rows, cut, closing, least=least)
+    found = [_item(line, dimensions, names[line.cell[0]], asked.ratings) for line in lines]
     keyed = sorted(((_key(one), one) for one in found), key=lambda pair: pair[0])
     return [pair for pair in keyed if asked.after is None or pair[0] > asked.after][: asked.count]
+
+
+def _part(params: SummaryParams, words: list[str], dimensions: list[str]) -> str:
+    """The kind of parts asked for, if any. Cuts that would give single votes away are refused, not thinned out."""
+    asked = [*dimensions, *([QUESTION] if params.question is not None else [])]
+    if len(asked) > 1:
+        raise refuse([ParameterError("by", f"{' and '.join(asked)}: one at a time, but for `include_open`")])
+    if asked and "day" in words:
+        raise refuse([ParameterError("by", f"{asked[0]} and day: parts are of months, but for `include_open`")])
+    return asked[0] if asked else ""
 
 
 def cut_of(params: SummaryParams, words: list[str], *, now_ms: int) -> Cut:
@@ -161,28 +178,26 @@ def _item(
     dimensions: list[str],
     name: tuple[str, str],
     rules: RatingsConfig,
-    whole: bool,  # noqa: FBT001
 ) -> RatingSummary:
-    parts = dict(zip(dimensions, line.cell[1:], strict=True))
+    value_of = dict(zip(dimensions, line.cell[1:], strict=True))
     tally = line.tally
-    least = 1 if whole else rules.least_n
-    filtered = tally is not None and tally.n_filtered >= least
+    clean = tally if line.filtered else None
     return RatingSummary(
         site=line.cell[0],
         commune=name[0],
         commune_name=name[1],
-        kiosk=parts.get("kiosk"),
-        counter=parts.get("counter"),
-        officer=parts.get("officer"),
-        hour=int(parts["hour"]) if "hour" in parts else None,
+        kiosk=value_of.get("kiosk"),
+        counter=value_of.get("counter"),
+        officer=value_of.get("officer"),
+        hour=int(value_of["hour"]) if "hour" in value_of else None,
         from_=date_of(line.first).isoformat(),
         to=date_of(line.last).isoformat(),
         withheld=tally is None,
         n_pressed=tally.pressed if tally is not None else None,
         n_counted=tally.n_counted if tally is not None else None,
-        n_filtered=tally.n_filtered if tally is not None and filtered else None,
+        n_filtered=clean.n_filtered if clean is not None else None,
         raw=satisfaction(tally.counted, rules) if tally is not None else None,
-        filtered=satisfaction(tally.filtered, rules) if tally is not None and filtered else None,
+        filtered=satisfaction(clean.filtered, rules) if clean is not None else None,
     )
 
 
@@ -197,7 +212,7 @@ def satisfaction(scales: dict[int, list[int]], rules: RatingsConfig) -> Satisfac
 
 def _key(one: RatingSummary) -> CursorKey:
     hour = "" if one.hour is None else f"{one.hour:02}"
-    return (one.site, one.kiosk or "", one.counter or "", one.officer or "", hour, one.from_)
+    return (one.site, one.kiosk or "", one.counter or "", one.officer or "", hour, one.from_, one.to)
 
 
 def _level(part: str, level: int, levels: int) -> Callable[[RatingSummary], Value]:
@@ -260,8 +275,16 @@ SHEET: Final[Sheet[RatingSummary]] = Sheet(
         ),
         Column("small_n", msgid("Small sample"), lambda one: 1 if one.raw is not None and one.raw.small_n else 0),
         *(
-            Column(f"{part}_{level}_of_{levels}", "", _level(part, level, levels))
-            for part in ("raw", "filtered")
+            Column(
+                f"{part}_{level}_of_{levels}",
+                title,
+                _level(part, level, levels),
+                values=(("level", level), ("levels", levels)),
+            )
+            for part, title in (
+                ("raw", msgid("Level {level} of {levels} (raw)")),
+                ("filtered", msgid("Level {level} of {levels} (filtered)")),
+            )
             for levels in _SCALE
             for level in range(1, levels + 1)
         ),
@@ -277,14 +300,16 @@ RESOURCE = Resource(
     path="/api/v1/ratings/summary",
     summary="Votes summed, with intervals",
     description=(
-        "By commune and, where asked, kiosk, counter, officer, hour, day or month (UTC+7). Only closed days; days are "
-        "merged until a period holds the least number of votes, and what has no such period is withheld. `from` and "
-        f"`to` default to the last {DEFAULT_DAYS} days; at most {MAX_DAYS} days. `include_open` also asks for the "
-        "scope `ratings-raw`, and each such look is journaled."
+        "By commune and, where asked, day or month (UTC+7). Only closed days; days are merged until a period holds the "
+        "least number of votes, and what has no such period is withheld. By kiosk, counter, officer, hour or of one "
+        "question, one of these at a time: by months that are over and end within the dates asked for; parts that "
+        "would give few votes away are withheld. Filtered figures are of whole months that are over, or where none is "
+        f"flagged. `from` and `to` default to the last {DEFAULT_DAYS} days; at most {MAX_DAYS} days. `include_open` "
+        "gives all as it is and in any cut; it also asks for the scope `ratings-raw`, and each such look is journaled."
     ),
     params=SummaryParams,
     item=RatingSummary,
-    key=(str, str, str, str, str, str),
+    key=(str, str, str, str, str, str, str),
     read=_read,
     more=_more,
     sheet=SHEET,
