@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -19,9 +20,11 @@ from bus.config import BrokerConfig
 from bus.entries import RatingReason
 from kiosk.booth import TICK_S
 from kiosk.config import PageConfig
+from kiosk.flow import Flow, View
 from kiosk.page.app import LANGUAGE_NAMES, TouchPage
 from kiosk.page.prompt_files import PromptFiles
 from kiosk.page.service import kept_key
+from kiosk.picture import Picture, draw
 from kiosk.prompts import PROMPTS, PromptStore
 from kiosk.settings import KioskSettings
 from media.simulated import RATE_HZ
@@ -29,11 +32,13 @@ from tests.chromium import Browser, chromium
 from tests.kiosk.bench import ALWAYS_OPEN, BoothBench, presses, records, until
 from tests.kiosk.full_disk import fill, small_disk
 from tests.kiosk.resident import ResidentKiosk, nowhere, page_at
+from tests.kiosk.screens import pictures
 from tests.media.test_sound import tone, wav
 from tests.tools import free_port
 from web.server import serve
 
 KEY = "k" * 43
+SNAPSHOTS = Path(__file__).parent / "snapshots"
 FAST = msgspec.structs.replace(ALWAYS_OPEN, thanks_s=1.0, reason_s=5.0)
 
 
@@ -482,6 +487,49 @@ def test_every_picture_fits_the_screen(
         fits(kiosk, browser, width, height)
     finally:
         kiosk.stop()
+
+
+# What stands on the page, in the order in which it is seen: roles, marks, texts, states.
+OUTLINE = """
+const lines = ["language " + document.documentElement.lang];
+function tell(element, depth) {
+  if (!element.checkVisibility()) return;
+  const parts = [element.tagName.toLowerCase() + (element.id && "#" + element.id), element.getAttribute("role")];
+  if (element.matches("button, svg")) parts.push(...[...element.querySelectorAll("use")].map((use) => use.href.baseVal));
+  if (element.matches("button, p, h1")) parts.push(element.innerText);
+  if (element.ariaPressed === "true") parts.push("[chosen]");
+  if (element.matches("button, svg, p, h1") && !parts.slice(1).some(Boolean)) return;
+  lines.push("  ".repeat(depth) + parts.filter(Boolean).join(" "));
+  if (element.matches("button, svg")) return;
+  const seen = [...element.children].sort((one, other) => getComputedStyle(one).order - getComputedStyle(other).order);
+  for (const child of seen) tell(child, depth + 1);
+}
+for (const part of document.querySelectorAll("body > header, body > main, body > footer")) tell(part, 0);
+return lines.join("\\n");
+"""
+
+
+def shown_pictures() -> Iterator[tuple[str, Picture]]:
+    """Every picture of the text screen, and the reasons, which only a touch page asks for."""
+    yield from pictures()
+    for language in ("vi", "en"):
+        flow = Flow(view=View.REASONS, language=language)
+        yield f"reasons-{language}", draw(flow, KioskSettings(), levels=5, clock="08:15")
+
+
+def test_every_picture_stands_on_the_page_as_its_snapshot(kiosk: Kiosk, browser: Browser) -> None:
+    """As text, not as pixels, which change with each Chromium. `SNAPSHOTS=write` writes it anew; read the difference."""
+    browser.open(kiosk.url)
+    browser.until(IDLE)
+    browser.run("events.close(); listen = () => {}")  # nothing but the test draws
+    outline = ""
+    for name, picture in shown_pictures():
+        browser.run("draw(arguments[0])", msgspec.to_builtins(picture))
+        outline += f"── {name} {'─' * (60 - len(name))}\n{browser.run(OUTLINE)}\n"
+    path = SNAPSHOTS / "touch-page.txt"
+    if os.environ.get("SNAPSHOTS") == "write":
+        path.write_text(outline)
+    assert outline == path.read_text()
 
 
 def fits(kiosk: Kiosk, browser: Browser, width: int, height: int) -> None:
