@@ -12,9 +12,10 @@ WORDS = Words(
 )
 
 
+@pytest.mark.parametrize("cleared", [True, False])
 @pytest.mark.parametrize("cause", list(Cause))
-def test_each_cause_is_said_in_both_languages(cause: Cause) -> None:
-    says, do = words_for(Finding(cause, "vnpt"), WORDS)
+def test_each_cause_is_said_in_both_languages(cause: Cause, cleared: bool) -> None:
+    says, do = words_for(Finding(cause, "vnpt", cleared=cleared), WORDS)
     assert says.vi
     assert says.en
     assert says.vi != says.en, "not translated"
