@@ -495,7 +495,7 @@ const lines = ["language " + document.documentElement.lang];
 function tell(element, depth) {
   if (!element.checkVisibility()) return;
   const parts = [element.tagName.toLowerCase() + (element.id && "#" + element.id), element.getAttribute("role")];
-  if (element.matches("button, svg")) parts.push(...[...element.querySelectorAll("use")].map((use) => use.href.baseVal));
+  if (element.matches("button, svg")) for (const use of element.querySelectorAll("use")) parts.push(use.href.baseVal);
   if (element.matches("button, p, h1")) parts.push(element.innerText);
   if (element.ariaPressed === "true") parts.push("[chosen]");
   if (element.matches("button, svg, p, h1") && !parts.slice(1).some(Boolean)) return;
@@ -518,7 +518,7 @@ def shown_pictures() -> Iterator[tuple[str, Picture]]:
 
 
 def test_every_picture_stands_on_the_page_as_its_snapshot(kiosk: Kiosk, browser: Browser) -> None:
-    """As text, not as pixels, which change with each Chromium. `SNAPSHOTS=write` writes it anew; read the difference."""
+    """As text, not as pixels, which change with each Chromium. Write it anew with `SNAPSHOTS=write`, and read it."""
     browser.open(kiosk.url)
     browser.until(IDLE)
     browser.run("events.close(); listen = () => {}")  # nothing but the test draws
