@@ -34,7 +34,7 @@ from bus.messages import (
     Receipt,
     encode,
 )
-from bus.ranges import union
+from bus.ranges import count, union
 from bus.uplink import Uplink
 from bus.uplink_events import (
     Appended,
@@ -157,6 +157,7 @@ class Courier:
         self._bell = bell if bell is not None else Doorbell()
         self._views: dict[tuple[Epoch, EntryClass], EpochView] = {}
         self._beacon_at: tuple[str, int] = ("", 0)
+        self._sent: dict[tuple[Epoch, EntryClass], int] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="courier")
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -261,17 +262,22 @@ class Courier:
             self.counters.receipts_unreadable += 1
             log.warning("receipt not readable %s", fields(error=error))
             return
-        effect = self._journal.take_receipt(receipt)
+        effect = self._journal.take_receipt(receipt, sent=self._sent.get((receipt.epoch, receipt.klass), 0))
         if effect.verdict == "stale":
             self.counters.receipts_stale += 1
             return
         self.counters.receipts += 1
         self.counters.receipted += effect.newly
         self.counters.offered_again += sum(last - first + 1 for first, last in effect.again)
-        self.counters.refused_entries += len(receipt.refused)
+        self.counters.refused_entries += count(effect.moved)
         for refused in receipt.refused:
-            said = fields(epoch=receipt.epoch, seq=refused.seq, verdict=refused.verdict, reason=refused.reason)
-            log.warning("hub set an entry aside %s", said)
+            if refused.verdict == "quarantined":  # conflicts come with every receipt
+                self.counters.refused_entries += 1
+                said = fields(epoch=receipt.epoch, seq=refused.seq, reason=refused.reason)
+                log.warning("hub set an entry aside %s", said)
+        if effect.moved:
+            said = fields(epoch=receipt.epoch, why=effect.verdict, ranges=effect.moved)
+            log.warning("hub has others' entries under our numbers, ours are written again %s", said)
         if effect.again:
             log.warning("hub holds less than it had receipted %s", fields(epoch=receipt.epoch, ranges=effect.again))
         self._feed(ReceiptTaken(receipt.epoch, receipt.klass, union(receipt.stored), receipt.run))
@@ -316,6 +322,8 @@ class Courier:
         if parcel is None:
             self._feed(PublishFailed(batch, empty=True))
             return
+        stream = batch.epoch, batch.klass
+        self._sent[stream] = max(self._sent.get(stream, 0), parcel.last)
         self._feed(Sent(batch, parcel.first, parcel.last, parcel.bytes))
         try:
             await self._publish(parcel.sealed, batch.expiry_s)

@@ -29,6 +29,7 @@ from bus.journal.frame import ENTRY_LIMIT
 from bus.journal.keeper import Keeper
 from bus.journal.ledger import ConsumerState
 from bus.journal.memory import Memory, recall_consumers
+from bus.journal.mover import Mover
 from bus.journal.quarantine import Quarantine
 from bus.journal.reading import Collector, DamageMetError, Excerpt, collect
 from bus.journal.scribe import Pending, Scribe
@@ -37,8 +38,8 @@ from bus.journal.shelf import Shelf
 from bus.journal.stream import Held, Stream
 from bus.journal.views import Chunk, Counters, EpochView, Key, ReceiptEffect
 from bus.journal.writer import Writer
-from bus.messages import Entry, EntryClass, Receipt
-from bus.ranges import count, covers, subtract, union
+from bus.messages import EntryClass, Receipt
+from bus.ranges import count, subtract, union
 
 SEGMENT_BYTES: Final = 2 * 1024 * 1024
 _SEGMENTS_A_READ: Final = 4
@@ -61,7 +62,6 @@ class Journal:
         self._stamp = stamp
         self._consumers = consumers
         self._counters = Counters()
-        self._moving: set[Key] = set()
         self._closed = False
         self._claim = _claim(directory)
         try:
@@ -92,6 +92,12 @@ class Journal:
         )
         self._keeper.let_go, self._keeper.growing = self._scribe.let_go, self._scribe.growing
         self._writer = Writer(self._scribe, self._keeper, stamp, on_durable)
+        self._mover = Mover(
+            self._keeper,
+            self._scribe,
+            lambda epoch, klass, first, most, size: self.read(epoch, klass, first, max_count=most, max_bytes=size),
+            self._submit,
+        )
 
     # -- appending
 
@@ -192,17 +198,25 @@ class Journal:
 
     # -- receipts
 
-    def take_receipt(self, receipt: Receipt) -> ReceiptEffect:
-        """Take a receipt whose signature the caller has verified, and whose device is ours."""
+    def take_receipt(self, receipt: Receipt, *, sent: int | None = None) -> ReceiptEffect:
+        """Take a receipt whose signature the caller has verified, and whose device is ours.
+
+        `sent`: the newest number of that stream which may have reached the consumer, as whoever sends knows; None: all.
+        """
         if receipt.consumer not in self._consumers:
             return ReceiptEffect("unknown")
         now = self._stamp()
         with self._lock:
             state = self._keeper.states.get(receipt.consumer, ConsumerState())
             stream = self._keeper.find(receipt.epoch, receipt.klass)
-            held = stream.held_by.get(receipt.consumer, Held()) if stream is not None else Held()
-            head = stream.head if stream is not None else 0
-            decision = ledger.decide(state, held, receipt, head=head, now=now)
+            if stream is None:
+                decision = ledger.decide(state, Held(), receipt, head=0, now=now)
+            else:
+                held = stream.held_by.get(receipt.consumer, Held())
+                running = receipt.epoch == self._scribe.epoch
+                ours = (stream.head if sent is None else min(sent, stream.head)) if running else None
+                forked = any(each.forked for each in self._keeper.epoch(receipt.epoch))
+                decision = ledger.decide(state, held, receipt, head=stream.head, ours=ours, forked=forked, now=now)
             if not decision.fresh:
                 self._counters.stale_receipts += 1
                 return ReceiptEffect("stale")
@@ -210,50 +224,26 @@ class Journal:
             self._keeper.due = True
             if stream is None:
                 return ReceiptEffect("unknown")
-            above = decision.above_head and stream.epoch == self._scribe.epoch
-            if above:
-                self._scribe.roll("receipt-above-head")
-            conflicts = self._conflicts(stream, receipt)
-            stored = subtract(decision.held.stored, union((seq, seq) for seq in conflicts))
+            conflicts = subtract(ledger.conflicts(receipt, head=stream.head), stream.moved)
+            stored = subtract(decision.held.stored, conflicts)
             stream.held_by[receipt.consumer] = Held(receipt.run, receipt.at_ms, stored)
             if receipt.consumer == self._consumers[0] and not stream.told:
                 stream.told, stream.touched_ms = True, 0
-        moved = tuple(seq for seq in conflicts if self._move(Key(receipt.epoch, receipt.klass, seq)))
-        again = subtract(decision.again, stream.moved)
-        return ReceiptEffect("above-head" if above else "taken", decision.newly, again, moved)
+            moving = union(conflicts, stream.waiting(receipt.consumer)) if decision.forked else conflicts
+            moved = self._mover.want(stream, moving)
+            if decision.above_head:
+                self._leave(receipt.epoch, receipt.consumer)
+            again = subtract(decision.again, stream.moved)
+        self._mover.go()
+        return ReceiptEffect("above-head" if decision.above_head else "taken", decision.newly, again, moved)
 
-    def _conflicts(self, stream: Stream, receipt: Receipt) -> list[int]:
-        """Numbers whose key the consumer has under other bytes, not yet appended again."""
-        refused = {item.seq for item in receipt.refused if item.verdict == "conflict"}
-        return sorted(seq for seq in refused if seq <= stream.head and not covers(stream.moved, seq, seq))
-
-    def _move(self, key: Key) -> bool:
-        """Append an entry again, same data and stamp, under an epoch other than `key.epoch`."""
-        chunk = self.read(key.epoch, key.klass, key.seq, max_count=1, max_bytes=1)
-        with self._lock:
-            if key in self._moving or not chunk.entries or chunk.first != key.seq:
-                return False
-            self._moving.add(key)
-            if self._scribe.epoch == key.epoch:
-                self._scribe.roll("conflict")
-        entry = msgspec.json.decode(chunk.entries[0], type=Entry)
-        if entry.kind == "journal.opened":
-            # The next epoch's own first record carries the chain on.
-            self._moved(key, None)
-        else:
-            future = self._submit(entry.kind, entry.at, bytes(entry.data))
-            future.add_done_callback(lambda done: self._moved(key, done))
-        return True
-
-    def _moved(self, key: Key, done: "Future[Key] | None") -> None:
-        failed = done is not None and (done.cancelled() or done.exception() is not None)
-        with self._lock:
-            self._moving.discard(key)
-            stream = self._keeper.find(key.epoch, key.klass)
-            if not failed and stream is not None:
-                stream.moved = union(stream.moved, ((key.seq, key.seq),))
-                self._counters.reappended += 1
-                self._keeper.urgent = True
+    def _leave(self, epoch: str, consumer: str) -> None:
+        """A copy of this journal writes in our running epoch too: leave it, with all that was not receipted."""
+        self._scribe.roll("receipt-above-head")
+        self._keeper.urgent = True
+        for stream in self._keeper.epoch(epoch):
+            stream.forked = True
+            self._mover.want(stream, stream.waiting(consumer))
 
 
 def _claim(directory: Path) -> int:

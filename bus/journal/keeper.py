@@ -60,6 +60,10 @@ class Keeper:
                 return stream
         return None
 
+    def epoch(self, epoch: str) -> list[Stream]:
+        """The streams of an epoch. Call with the lock held."""
+        return [stream for stream in self.shelf.streams if stream.epoch == epoch]
+
     def used(self, klass: EntryClass) -> int:
         """Bytes of disk that a class takes. Call with the lock held."""
         if self._used is None:

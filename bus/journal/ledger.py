@@ -12,7 +12,7 @@ from typing import Final
 from bus.clock import Quality, Stamp
 from bus.journal.stream import Held
 from bus.messages import Receipt
-from bus.ranges import Ranges, clip, count, subtract, union
+from bus.ranges import Ranges, clip, count, intersect, subtract, union
 
 _RUNS_REMEMBERED: Final = 32
 _FUTURE_MS: Final = 300_000
@@ -29,7 +29,8 @@ class ConsumerState:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`held` replaces what the stream knew (None: nothing changes there)."""
+    """`held` replaces what the stream knew. `forked`: a copy of this journal writes, or wrote, in the epoch too;
+    `above_head` says that this receipt is the first to show it."""
 
     fresh: bool
     consumer: ConsumerState
@@ -37,6 +38,7 @@ class Decision:
     newly: int = 0
     again: Ranges = ()
     above_head: bool = False
+    forked: bool = False
 
 
 def enter_run(state: ConsumerState, run: str, at_ms: int, now: Stamp) -> ConsumerState | None:
@@ -53,13 +55,34 @@ def enter_run(state: ConsumerState, run: str, at_ms: int, now: Stamp) -> Consume
     return ConsumerState(run, at_ms, left)
 
 
-def decide(consumer: ConsumerState, held: Held, receipt: Receipt, *, head: int, now: Stamp) -> Decision:
-    """Read one verified receipt against what we knew of the consumer and this stream."""
+def conflicts(receipt: Receipt, *, head: int) -> Ranges:
+    """Our numbers whose key the consumer has under other bytes."""
+    return clip(union((item.seq, item.seq) for item in receipt.refused if item.verdict == "conflict"), 1, head)
+
+
+def decide(
+    consumer: ConsumerState,
+    held: Held,
+    receipt: Receipt,
+    *,
+    head: int,
+    now: Stamp,
+    ours: int | None = None,
+    forked: bool = False,
+) -> Decision:
+    """Read one verified receipt against what we knew of the consumer and this stream.
+
+    `ours`: of the running epoch, the newest number that the consumer can have from us; None: another epoch.
+    """
     entered = enter_run(consumer, receipt.run, receipt.at_ms, now)
     if entered is None or (receipt.run == held.run and receipt.at_ms < held.at_ms):
         return Decision(fresh=False, consumer=consumer, held=held)
     said = union(receipt.stored)
+    above_head = ours is not None and bool(said) and said[-1][1] > ours
     stored = clip(said, 1, head)
+    if above_head or forked:
+        # Another writes under our numbers: of what the consumer says to hold, only what it held before is surely ours.
+        stored = intersect(stored, held.stored)
     if receipt.run == held.run:
         stored = union(stored, held.stored)
     return Decision(
@@ -68,5 +91,6 @@ def decide(consumer: ConsumerState, held: Held, receipt: Receipt, *, head: int, 
         held=Held(receipt.run, receipt.at_ms, stored),
         newly=count(subtract(stored, held.stored)),
         again=subtract(held.stored, stored),
-        above_head=bool(said) and said[-1][1] > head,
+        above_head=above_head,
+        forked=above_head or forked,
     )

@@ -47,6 +47,7 @@ class StreamNote(Struct, frozen=True):
     receipted: dict[int, int]
     touched_ms: int
     told: bool
+    forked: bool = False
 
 
 class ConsumerNote(Struct, frozen=True):
@@ -129,6 +130,7 @@ def _note_of(stream: Stream) -> StreamNote:
         {segment.place.first: segment.receipted_ms for segment in stream.segments if segment.receipted_ms is not None},
         stream.touched_ms,
         stream.told,
+        stream.forked,
     )
 
 
@@ -139,7 +141,7 @@ def recall(stream: Stream, note: StreamNote) -> None:
         stream.chained, stream.chain = note.chained, bytes.fromhex(note.chain)
     stream.gone, stream.shed, stream.moved = union(note.gone), union(note.shed), union(note.moved)
     stream.held_by = {name: Held(held.run, held.at_ms, union(held.stored)) for name, held in note.held_by.items()}
-    stream.touched_ms, stream.told = note.touched_ms, note.told
+    stream.touched_ms, stream.told, stream.forked = note.touched_ms, note.told, note.forked
     for segment in stream.segments:
         segment.receipted_ms = note.receipted.get(segment.place.first)
 

@@ -27,7 +27,8 @@ class Stream:
     """See the module. `head` is the newest durable number, `chain` the record chain after number `chained`.
 
     `gone` left by rule; `shed` are those of them that a consumer lacked; `moved` were appended again under another
-    epoch. `touched_ms` is when there was last something new to tell, by a clock that was not unknown (0:
+    epoch. `forked`: a copy of this journal wrote in the epoch too, so what a consumer holds of it may be the copy's.
+    `touched_ms` is when there was last something new to tell, by a clock that was not unknown (0:
     to be dated); `told`: the first consumer has answered since.
     """
 
@@ -44,6 +45,7 @@ class Stream:
     held_by: dict[str, Held] = field(default_factory=dict)
     touched_ms: int = 0
     told: bool = True
+    forked: bool = False
 
     def first_held(self) -> int:
         """The oldest readable number; head + 1 where there is none."""

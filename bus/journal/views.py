@@ -50,17 +50,18 @@ class ReceiptEffect:
 
     - `taken`: it counts. `newly` entries were receipted by it; `again` are ranges that an earlier run of the consumer
       had receipted and this one does not hold: they are to be offered again. `moved` are in conflict at the consumer
-      and are being appended again under another epoch.
+      and are from now on being appended again under another epoch.
     - `stale`: an older receipt come again, or one of a run that was already left behind. Nothing changed.
     - `unknown`: about an epoch that is no longer (or never was) here.
-    - `above-head`: as `taken`, but the consumer holds entries of our running epoch that we never wrote (a copy of this
-      journal is or was alive elsewhere): the next append starts a new epoch.
+    - `above-head`: the consumer holds entries of our running epoch that we never wrote or never sent: a copy of this
+      journal is or was alive elsewhere. The next append starts a new epoch, and whatever was not receipted before is
+      being `moved` there: under its old numbers the consumer may have the copy's entries.
     """
 
     verdict: Literal["taken", "stale", "unknown", "above-head"]
     newly: int = 0
     again: Ranges = ()
-    moved: tuple[int, ...] = ()
+    moved: Ranges = ()
 
 
 class Counters(msgspec.Struct):

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
+import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -334,3 +337,68 @@ async def test_closing_loses_nothing_and_the_next_start_goes_on(
             await until(lambda: device.waiting() == 0)
             assert hub.texts() == [f"{turn}-{number:03}" for turn in range(3) for number in range(200)]
             assert hub.conflicts == 0
+
+
+async def test_a_hub_that_has_a_copys_entries_under_our_unsent_numbers_gets_ours_under_others(
+    broker: Broker, tmp_path: Path, site: str
+) -> None:
+    key = SigningKey.generate()
+    async with SmallHub(broker, site, key) as hub, box(tmp_path / "journal", broker, site, key, hub.key) as device:
+        hub.silent = True
+        texts = [f"ours {number:03}" for number in range(40)]
+        for text in texts:
+            done = await device.journal.record(EventNoted("test", text))
+        copys = msgspec.json.encode({"kind": "event.noted", "data": {"detail": "copy"}})
+        hub.stored[done.epoch, "record"] = dict.fromkeys(range(1, 31), copys)
+        hub.silent = False
+        await until(lambda: set(texts) <= set(hub.texts()))
+        await until(lambda: device.waiting() == 0)
+        assert hub.conflicts == 0, "nothing was sent under the numbers that the copy has"
+        assert hub.texts().count("copy") == 30
+
+
+@pytest.mark.parametrize(
+    ("run", "back_s", "believed"),
+    [("run-1", 55, True), ("run-1", 65, False), ("run-1", 3_600, False), ("run-2", 3_600, True)],
+)
+async def test_a_beacon_played_again_does_not_make_a_silent_hub_alive(
+    broker: Broker, tmp_path: Path, site: str, run: str, back_s: int, believed: bool
+) -> None:
+    key = SigningKey.generate()
+    async with SmallHub(broker, site, key) as hub, box(tmp_path / "journal", broker, site, key, hub.key) as device:
+        await until(lambda: device.courier.open)
+        hub.silent = True
+        await until(lambda: not device.courier.open)
+        counters = device.courier.counters
+        beacons = counters.beacons
+        now_ms = time.time_ns() // 1_000_000
+        async with Link(broker.config, f"noise-{site}") as noise:
+            await noise.ready()
+            old = envelope.seal(encode(Beacon(run, now_ms - back_s * 1_000, 1)), BEACON_TYPE, hub.key)
+            await noise.publish_sealed(topics.BEACON, old)
+            await until(lambda: counters.beacons + counters.beacons_old == beacons + 1)
+        assert (counters.beacons_old, device.courier.open) == (0, True) if believed else (1, False)
+
+
+async def test_a_journal_that_cannot_be_read_now_is_sent_later(
+    broker: Broker, tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = SigningKey.generate()
+    async with SmallHub(broker, site, key) as hub, box(tmp_path / "journal", broker, site, key, hub.key) as device:
+        real, out = os.open, threading.Event()
+        out.set()
+
+        def refuse(path: str | Path, *arguments: int, **options: int) -> int:
+            if out.is_set() and str(path).endswith(".seg") and arguments[0] & os.O_ACCMODE == os.O_RDONLY:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return real(path, *arguments, **options)
+
+        monkeypatch.setattr("bus.journal.segment.os.open", refuse)
+        await until(lambda: device.courier.open)
+        await device.journal.record(EventNoted("test", "x"))
+        await until(lambda: device.courier.counters.journal_unread > 0)
+        assert (hub.texts(), device.courier.counters.faults) == ([], 0)
+        out.clear()
+        assert await device.courier.settle(30)
+        assert hub.texts() == ["x"]
+        assert device.journal.counters().damaged == 0

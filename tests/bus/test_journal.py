@@ -232,7 +232,7 @@ def test_an_entry_in_conflict_comes_again_under_another_epoch_once(tmp_path: Pat
     original = msgspec.json.decode(read_all(journal, key.epoch, "record")[key.seq], type=Entry)
     clock.days(1)
     said = receipt(key.epoch, (1, 4), conflicts=(key.seq,))
-    assert journal.take_receipt(said).moved == (key.seq,)
+    assert journal.take_receipt(said).moved == ((key.seq, key.seq),)
     journal.flush().result(10)
     assert journal.take_receipt(said).moved == ()
     journal.close()
