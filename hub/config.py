@@ -1,7 +1,9 @@
 """What a hub's configuration file holds. Paths are taken from the file's own folder."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, structs
 
@@ -10,6 +12,8 @@ from bus.config import BrokerConfig, Days, ServerTlsConfig, TlsConfig
 from bus.identifiers import DeviceId
 
 _SQLITE: Final = "sqlite:///"
+
+_URL: Final = re.compile(r"https?://[!-~]+")
 
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
 
@@ -41,6 +45,14 @@ class RemoteWriteConfig(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if bool(self.cert) != bool(self.key):
             raise ValueError("cert and key belong together: give both or neither")
+        try:
+            parts = urlsplit(self.url)
+            named = bool(parts.hostname) and parts.port != 0
+            self.url.encode("ascii")
+        except ValueError as error:  # UnicodeEncodeError is one
+            raise ValueError(f"url {self.url!r} is none: {error}") from error
+        if not named or not _URL.fullmatch(self.url):
+            raise ValueError(f"url {self.url!r} is none: http://HOST:PORT/PATH wanted, in printable ASCII")
 
 
 class KeepConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,9 +2,10 @@
 
 What always holds:
 
-- A sample block leaves the queue only when the store has taken it, or has refused it for good (4xx), which is counted.
-- What a store may take later (5xx, 429, no answer) is tried again for ever, with backoff; the queue is in our store and
-  survives anything that one does.
+- A sample block leaves the queue only when the store has taken it, or has refused it for good, which is counted: the
+  sample itself is wrong (400, 409, 413, 422), whenever it is sent.
+- Every other answer (401, 403 and 404 are a wrong token or address, which people put right) and none is tried again for
+  ever, with backoff, and counted; the queue is in our store and survives anything that one does.
 - A request that is refused is halved until the one bad block is found: it does not take the others along.
 - Only samples whose time is known are in the queue (`hub.intake`); nothing is ever written at a guessed time.
 
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _IDLE_S: Final = 1.0
-_TOO_MANY: Final = 429
+_FINAL: Final = frozenset({400, 409, 413, 422})
 # Prometheus answered a sample beyond its out-of-order window with 500, for ever (prometheus/prometheus#13334, in 2.42).
-_FINAL: Final = ("too old sample",)
+_FINAL_WORDS: Final = ("too old sample",)
 _PATIENT: Final = Backoff()
 _block = msgspec.json.Decoder(SampleBlock)
 
@@ -79,7 +80,7 @@ class Exporter:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        trust = _trust(self._config)
+        trust = trust_of(self._config)
         try:
             async with httpx.AsyncClient(timeout=self._config.timeout_s, verify=trust) as client:
                 while True:
@@ -89,6 +90,10 @@ class Exporter:
                     except UnavailableError as error:
                         self._live.export_failures["unavailable"] += 1
                         log.warning("export waits %s", fields(error=str(error).split("\n")[0]))
+                        await asyncio.sleep(self._backoff.cap_s / 4)
+                    except Exception:  # what one request makes go wrong must not end the hub
+                        self._live.export_failures["fault"] += 1
+                        log.exception("export broke")
                         await asyncio.sleep(self._backoff.cap_s / 4)
         finally:
             self._turnstile.close()
@@ -146,9 +151,9 @@ class Exporter:
         if not self._config.token:
             return remote_write.HEADERS
         try:  # read anew: tokens are renewed while we run
-            token = Path(self._config.token).read_text().strip()
-        except OSError as error:
-            raise UnavailableError(f"the token of the remote store cannot be read: {error}") from error
+            token = read_token(self._config)
+        except WrongInputError as error:
+            raise UnavailableError(str(error)) from error
         return remote_write.HEADERS | {"Authorization": f"Bearer {token}"}
 
     def _settle(self, blocks: Sequence[Block], given_up: Counter[tuple[str, str]]) -> None:
@@ -159,7 +164,19 @@ class Exporter:
                 raise_counter(connection, name, label, count)
 
 
-def _trust(config: RemoteWriteConfig) -> ssl.SSLContext:
+def read_token(config: RemoteWriteConfig) -> str:
+    """The bearer token for the store; `WrongInputError` where there is none to send."""
+    try:
+        token = Path(config.token).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise WrongInputError(f"remote_write.token: {config.token} cannot be read: {error}") from error
+    if not token.isascii() or not token.isprintable() or not token:
+        raise WrongInputError(f"remote_write.token: {config.token} holds no token: one line of ASCII wanted")
+    return token
+
+
+def trust_of(config: RemoteWriteConfig) -> ssl.SSLContext:
+    """How the store's certificate is checked, and ours; `WrongInputError` where a file cannot be used."""
     try:
         trust = ssl.create_default_context(cafile=config.ca or None)
         if config.cert:
@@ -224,7 +241,7 @@ def encode(blocks: Sequence[Block]) -> tuple[bytes, int, Counter[tuple[str, str]
 
 
 def _is_final(status: int, says: str) -> bool:
-    return (400 <= status < 500 and status != _TOO_MANY) or any(word in says for word in _FINAL)
+    return status in _FINAL or (status >= 500 and any(word in says for word in _FINAL_WORDS))
 
 
 def _retry_after_s(answer: httpx.Response, cap_s: float) -> float:

@@ -25,9 +25,10 @@ from bus.errors import WrongInputError
 from bus.journal import ENTRY_LIMIT
 from bus.messages import Batch, Entry, encode
 from bus.ranges import Ranges
+from hub import limits
+from hub.limits import LAST_MS
 
 INT64_MAX: Final = 2**63 - 1
-_LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999: no calendar here goes further
 _entry = msgspec.json.Decoder(Entry)
 
 
@@ -224,6 +225,8 @@ def _read_item(raw: bytes, klass: str) -> Item:
         data = read_data(entry.kind, entry.data)
     except (WrongInputError, RecursionError) as error:
         return Item(seq, raw, digest, None, None, "wrong-data", str(error)[:500])
+    if problem := limits.problem(data):
+        return Item(seq, raw, digest, None, None, "wrong-data", problem)
     return Item(seq, raw, digest, entry, data)
 
 
@@ -245,7 +248,7 @@ def _problem(entry: Entry, text: str) -> str:
         return "boot is empty, longer than 64 characters or holds a null"
     if not 0 <= at.mono_ns <= INT64_MAX:
         return f"mono_ns {at.mono_ns} is out of range"
-    if not 0 <= at.wall_ms <= _LAST_MS:
+    if not 0 <= at.wall_ms <= LAST_MS:
         return f"wall_ms {at.wall_ms} is before 1970 or after 9999"
     if "\0" in text:
         return "data holds a null byte"
@@ -272,7 +275,7 @@ class Anchor:
 
     def wall_at(self, mono_ns: int) -> int:
         """Wall time at another moment of the same boot, kept within what a calendar can say."""
-        return min(max(self.wall_ms + (mono_ns - self.mono_ns) // 1_000_000, 0), _LAST_MS)
+        return min(max(self.wall_ms + (mono_ns - self.mono_ns) // 1_000_000, 0), LAST_MS)
 
 
 def anchors_in(decision: Decision) -> dict[str, Anchor]:

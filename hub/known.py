@@ -52,6 +52,9 @@ class KnownList:
             except UnavailableError as error:
                 log.warning("known list waits for the store %s", fields(error=str(error).split("\n")[0]))
                 continue
+            except Exception:  # a list that reader or store cannot bear is a list with a mistake
+                self._live.roster_failures += 1
+                log.exception("known list not taken over")
             else:
                 self.now = roster
                 for listener in self.listeners:

@@ -55,3 +55,4 @@ class Live:
     exported_blocks: int = 0
     exported_samples: int = 0
     export_failures: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)  # rounds of a task that broke, by its name

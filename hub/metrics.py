@@ -124,22 +124,13 @@ def _devices(connection: Connection) -> Iterator[Metric]:
 
 
 def _journals(connection: Connection) -> Iterator[Metric]:
-    device, journal = schema.device, schema.journal
-    rows = connection.execute(
-        select(schema.site.c.code, device.c.site_id, journal.c.device_id, journal.c.klass)
-        .add_columns(journal.c.id, journal.c.head, journal.c.chain_breaks)
-        .join(device, device.c.id == journal.c.device_id)
-        .join(schema.site, schema.site.c.id == device.c.site_id)
-        .where(device.c.known)
-    ).all()
-    balances = queries.balances(connection, [(row.id, row.head) for row in rows])
     sums: dict[tuple[str, ...], Counter[str]] = {}
     lost: Counter[tuple[str, ...]] = Counter()
-    for *labelled, journal_id, head, breaks in rows:
-        of = tuple(labelled)
-        account = balances[journal_id]
+    for journal, account in queries.balances_of_known(connection):
+        of: tuple[str, ...] = (journal.code, journal.site, journal.device, journal.klass)
+        head = max(journal.head, account.last or 0)
         sums.setdefault(of, Counter()).update(
-            head=max(head, account.last or 0), stored=account.stored, missing=account.missing, breaks=breaks
+            head=head, stored=account.stored, missing=account.missing, breaks=journal.breaks
         )
         for reason, count in account.lost.items():
             lost[*of, reason] += count
@@ -166,6 +157,8 @@ def _journals(connection: Connection) -> Iterator[Metric]:
 
 def _refusals(connection: Connection) -> Iterator[Metric]:
     site, device, aside, refused = schema.site, schema.device, schema.quarantine, schema.rejected
+    gone = schema.quarantine_dropped
+    counts: Counter[tuple[str, ...]] = Counter()  # those included whose bytes had to go: a counter never falls
     kept = CounterMetricFamily(
         "commune_quarantined", "Entries and batches set aside raw.", labels=[*_DEVICE, "verdict", "reason"]
     )
@@ -175,7 +168,15 @@ def _refusals(connection: Connection) -> Iterator[Metric]:
         .join(site, site.c.id == device.c.site_id)
         .group_by(site.c.code, site.c.id, aside.c.device_id, aside.c.verdict, aside.c.reason)
     ):
-        kept.add_metric(row[:5], row[5])
+        counts[tuple(row[:5])] = row[5]
+    for row in connection.execute(
+        select(site.c.code, site.c.id, gone.c.device_id, gone.c.verdict, gone.c.reason, gone.c["count"])
+        .join(device, device.c.id == gone.c.device_id)
+        .join(site, site.c.id == device.c.site_id)
+    ):
+        counts[tuple(row[:5])] += row[5]
+    for of, count in counts.items():
+        kept.add_metric(of, count)
     rejected = CounterMetricFamily(
         "commune_rejected_messages",
         "Messages without a receipt; no device: not on the list.",
@@ -233,6 +234,9 @@ def _process(live: Live, run: str) -> Iterator[Metric]:
     yield _counter("commune_hub_dropped_batches", "Batches dropped; they are sent again.", live.dropped.items())
     yield _counter("commune_hub_uncounted_rejections", "Rejected with no store to count.", live.rejected.items())
     yield _counter("commune_hub_export_failures", "Remote writes that failed.", live.export_failures.items())
+    yield _counter(
+        "commune_hub_faults", "Rounds of the hub's own tasks that broke; the log says why.", live.faults.items()
+    )
     yield _histogram("commune_hub_commit_seconds", "From a turn's begin to its commit.", live.commit)
     yield _histogram("commune_hub_answer_seconds", "From a batch's arrival to its receipt sent.", live.answer)
 

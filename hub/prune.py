@@ -3,6 +3,7 @@
 Removed rows stay repeats: `stored_range` is the authority, and is never pruned.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import Table, and_, delete, exists, select, tuple_
@@ -15,8 +16,8 @@ _DAY_MS: Final = 86_400_000
 _AT_ONCE: Final = 2_000  # rows of one transaction, so that ingest never waits long
 
 
-def prune(database: Database, keep: KeepConfig, now_ms: int) -> int:
-    """Remove what is older than `keep`, by the hub's own time of receipt; how many rows went.
+def prune(database: Database, keep: KeepConfig, now_ms: int, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Remove what is older than `keep`, by the hub's own time of receipt, or until `stopped`; how many rows went.
 
     A sample that still waits for remote write stays; one whose time nobody ever vouched for goes with its age.
     """
@@ -30,13 +31,13 @@ def prune(database: Database, keep: KeepConfig, now_ms: int) -> int:
         entry.c.wall_ms < now_ms - keep.minute_days * _DAY_MS,
         entry.c.received_ms < now_ms - keep.minute_days * _DAY_MS,
     )
-    return _remove(database, sample, old_sample) + _remove(database, entry, old_minute)
+    return _remove(database, sample, old_sample, stopped) + _remove(database, entry, old_minute, stopped)
 
 
-def _remove(database: Database, table: Table, condition: object) -> int:
+def _remove(database: Database, table: Table, condition: object, stopped: Callable[[], bool]) -> int:
     key = tuple_(table.c.journal_id, table.c.seq)
     removed = 0
-    while True:
+    while not stopped():
         with database.write() as connection:
             some = select(table.c.journal_id, table.c.seq).where(condition).limit(_AT_ONCE)  # type: ignore[arg-type]
             rows = [(row.journal_id, row.seq) for row in connection.execute(some)]
@@ -44,4 +45,5 @@ def _remove(database: Database, table: Table, condition: object) -> int:
                 connection.execute(delete(table).where(key.in_(rows)))
         removed += len(rows)
         if len(rows) < _AT_ONCE:
-            return removed
+            break
+    return removed

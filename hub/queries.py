@@ -4,7 +4,7 @@ Each takes an open connection and gives plain values; whoever calls it opens one
 stands on it belongs together. Order comes from journals and sequence numbers, not from wall time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,9 +16,11 @@ from hub import accounts
 from hub.accounts import Account
 from hub.current import current
 from hub.schema import device, device_live, diagnosis, journal, lost_range, outage, presence, site, stored_range
+from hub.secrecy import day_ms, tells_votes
 from hub.standing import Absent, Diagnosed, Facts
 
 AGENT: Final = "agent"
+_AT_ONCE: Final = 500  # parameters of one IN list: a statement takes 65,535 on PostgreSQL, 32,766 on SQLite
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,10 @@ class OutageRow:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
-    """One device of the roster. `online` is what the agent sees on the commune's broker; None when it has not said."""
+    """One device of the roster. `online` is what the agent sees on the commune's broker; None when it has not said.
+
+    `coarse`: votes move when it is heard, so `seen_ms` is only the beginning of that day.
+    """
 
     device: str
     part: str
@@ -59,11 +64,16 @@ class DeviceRow:
     seen_ms: int | None
     online: bool | None
     online_since_ms: int | None
+    coarse: bool
 
 
 @dataclass(frozen=True, slots=True)
 class JournalRow:
-    """One (device, epoch, class) and its account."""
+    """One (device, epoch, class) and its account.
+
+    `coarse`: votes move its numbers. `last_seen_ms` is the beginning of that day, and of the account only what is lost
+    and whether anything is missing may be shown.
+    """
 
     device: str
     epoch: str
@@ -71,6 +81,19 @@ class JournalRow:
     opened_ms: int | None
     last_seen_ms: int
     account: Account
+    coarse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JournalOf:
+    """Whose journal it is, its class, its head as last told, and where its chain breaks."""
+
+    code: str
+    site: str
+    device: str
+    klass: str
+    head: int
+    breaks: int
 
 
 def site_names(connection: Connection) -> list[SiteName]:
@@ -163,8 +186,8 @@ def outages(
     ]
 
 
-def devices(connection: Connection, of_site: str) -> list[DeviceRow]:
-    """The site's devices, the agent first."""
+def devices(connection: Connection, of_site: str, *, raw: bool) -> list[DeviceRow]:
+    """The site's devices, the agent first. `raw`: for somebody who may read single presses."""
     now_present = {row.subject: row for row in connection.execute(_presence().where(presence.c.site_id == of_site))}
     rows = connection.execute(
         select(device.c.id, device.c.part, device_live.c.version, device_live.c.seen_ms)
@@ -177,45 +200,92 @@ def devices(connection: Connection, of_site: str) -> list[DeviceRow]:
         there = now_present.get(name)
         shown = version or (there.version if there is not None else "")
         online, since = (there.online, there.at_ms) if there is not None else (None, None)
-        result.append(DeviceRow(name, part, shown, seen_ms, online, since))
+        coarse = tells_votes(part, raw=raw)
+        heard_ms = day_ms(seen_ms) if coarse and seen_ms is not None else seen_ms
+        result.append(DeviceRow(name, part, shown, heard_ms, online, since, coarse))
     return result
 
 
-def journals(connection: Connection, of_site: str, *, limit: int) -> list[JournalRow]:
-    """The site's journals with their accounts, the last heard first."""
+def journals(connection: Connection, of_site: str, *, limit: int, raw: bool) -> list[JournalRow]:
+    """The site's journals with their accounts, the last heard first. `raw`: for who may read single presses."""
     rows = connection.execute(
-        select(journal)
+        select(journal, device.c.part)
         .join(device, device.c.id == journal.c.device_id)
         .where(device.c.site_id == of_site)
         .order_by(journal.c.last_seen_ms.desc(), journal.c.id.desc())
         .limit(limit)
     ).all()
     balance = balances(connection, [(row.id, row.head) for row in rows])
-    return [
-        JournalRow(
-            device=row.device_id,
-            epoch=row.epoch,
-            klass=row._mapping["class"],  # noqa: SLF001 - SQLAlchemy's own public name
-            opened_ms=row.opened_ms,
-            last_seen_ms=row.last_seen_ms,
-            account=balance[row.id],
+    found = []
+    for row in rows:
+        coarse = tells_votes(row.part, raw=raw)
+        found.append(
+            JournalRow(
+                device=row.device_id,
+                epoch=row.epoch,
+                klass=row._mapping["class"],  # noqa: SLF001 - SQLAlchemy's own public name
+                opened_ms=row.opened_ms,
+                last_seen_ms=day_ms(row.last_seen_ms) if coarse else row.last_seen_ms,
+                account=balance[row.id],
+                coarse=coarse,
+            )
         )
-        for row in rows
-    ]
+    # By what is shown: the place in the list would tell what the time does not.
+    return sorted(found, key=lambda one: (-one.last_seen_ms, one.device, one.epoch, one.klass))
 
 
 def balances(connection: Connection, heads: Iterable[tuple[int, int]]) -> dict[int, Account]:
     """The account of each journal, by its id; `heads` are pairs (journal id, head)."""
     head_of = dict(heads)
-    stored: dict[int, list[tuple[int, int]]] = {name: [] for name in head_of}
-    lost: dict[int, list[tuple[int, int, str]]] = {name: [] for name in head_of}
+    names = list(head_of)
+    balance: dict[int, Account] = {}
+    for at in range(0, len(names), _AT_ONCE):
+        part = names[at : at + _AT_ONCE]
+        balance |= _balances(
+            connection, {name: head_of[name] for name in part}, select(journal.c.id).where(journal.c.id.in_(part))
+        )
+    return balance
+
+
+def balances_of_known(connection: Connection) -> Iterator[tuple[JournalOf, Account]]:
+    """The account of every journal of the known list, however many there are.
+
+    Most have lost nothing, so that the store can add up what they hold; only the others are looked at range by range.
+    """
+    harmed = select(lost_range.c.journal_id)
+    rows = connection.execute(
+        select(site.c.code, device.c.site_id, journal.c.device_id, journal.c.klass, journal.c.chain_breaks)
+        .add_columns(
+            journal.c.id,
+            journal.c.head,
+            func.min(stored_range.c.first),
+            func.max(stored_range.c.last),
+            func.sum(stored_range.c.last - stored_range.c.first + 1),
+        )
+        .join(device, device.c.id == journal.c.device_id)
+        .join(site, site.c.id == device.c.site_id)
+        .outerjoin(stored_range, stored_range.c.journal_id == journal.c.id)
+        .where(device.c.known)
+        .group_by(site.c.code, device.c.site_id, journal.c.id)
+    ).all()
+    by_range = _balances(connection, {row.id: row.head for row in rows}, harmed)
+    for code, at_site, name, klass, breaks, journal_id, head, first, last, stored in rows:
+        plain = Account(first, last, int(stored or 0), max(head, last or 0) - int(stored or 0))
+        yield JournalOf(code, at_site, name, klass, head, breaks), by_range.get(journal_id, plain)
+
+
+def _balances(connection: Connection, head_of: Mapping[int, int], wanted: Select) -> dict[int, Account]:  # type: ignore[type-arg]
+    """Of the journals that `wanted` names and `head_of` knows."""
+    stored: dict[int, list[tuple[int, int]]] = {}
+    lost: dict[int, list[tuple[int, int, str]]] = {}
     kept = select(stored_range.c.journal_id, stored_range.c.first, stored_range.c.last)
-    for name, first, last in connection.execute(kept.where(stored_range.c.journal_id.in_(list(head_of)))):
-        stored[name].append((first, last))
+    for name, first, last in connection.execute(kept.where(stored_range.c.journal_id.in_(wanted))):
+        stored.setdefault(name, []).append((first, last))
     gone = select(lost_range.c.journal_id, lost_range.c.first, lost_range.c.last, lost_range.c.reason)
-    for name, first, last, reason in connection.execute(gone.where(lost_range.c.journal_id.in_(list(head_of)))):
-        lost[name].append((first, last, reason))
-    return {name: accounts.account(stored[name], lost[name], head=head) for name, head in head_of.items()}
+    for name, first, last, reason in connection.execute(gone.where(lost_range.c.journal_id.in_(wanted))):
+        lost.setdefault(name, []).append((first, last, reason))
+    names = {row[0] for row in connection.execute(wanted.distinct())} & head_of.keys()
+    return {name: accounts.account(stored.get(name, ()), lost.get(name, ()), head=head_of[name]) for name in names}
 
 
 def _seen(only: str | None) -> Select:  # type: ignore[type-arg]

@@ -6,6 +6,7 @@ What always holds:
   the link's receive window, and no more.
 - When the store does not answer, batches are dropped and counted: the devices keep what they have and send it again.
 - Receipts go out after the commit; `hub.postman` signs and sends them.
+- No message ends the work: what cannot be handled is counted and logged, and the next is taken.
 
 Several hubs share one subscription (`$share/hub/...`, MQTT 5, 4.8.2). What a message means is for `hub.admission` and
 `hub.ingest`.
@@ -136,6 +137,11 @@ class Receiver:
             self._live.rejected.update(one.reason.value for one in rejected)
             log.error("store away %s", fields(dropped=len(admitted), error=str(error).split("\n")[0]))
             await asyncio.sleep(_STORE_AWAY_S)
+        except Exception:  # what the store makes of these must not stop what others send
+            self._live.faults["receiver"] += 1
+            self._live.dropped["fault"] += len(admitted)
+            self._live.rejected.update(one.reason.value for one in rejected)
+            log.exception("messages not taken %s", fields(dropped=len(admitted)))
 
     def _count(self, outcome: Outcome, batches: int) -> None:
         live = self._live

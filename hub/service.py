@@ -6,6 +6,7 @@ If a task ends that should not, the hub ends: what supervises it starts it anew,
 import asyncio
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -67,6 +68,7 @@ class Service:
             self._database, self._live, silent_after_s=config.silent_after_s, ratings=config.ratings
         )
         self._progress = Progress(time.monotonic, _LIMITS_S)
+        self._stopping = threading.Event()  # for work in threads, which nobody can cancel
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`."""
@@ -115,6 +117,7 @@ class Service:
             done, _ = await asyncio.wait([*work, *helpers], return_when=asyncio.FIRST_COMPLETED)
         finally:
             notify("STOPPING=1")
+            self._stopping.set()
             receiver.close()
             await asyncio.wait([receiving], timeout=_STORE_END_S)
             postman.close()
@@ -147,20 +150,26 @@ class Service:
     async def _prune(self) -> None:
         while True:
             await asyncio.sleep(_PRUNE_EVERY_S)
-            try:
-                gone = await asyncio.to_thread(prune, self._database, self._config.keep, time.time_ns() // 1_000_000)
-            except UnavailableError as error:
-                log.warning("store not pruned %s", fields(error=str(error).split("\n")[0]))
-            else:
+            now_ms = time.time_ns() // 1_000_000
+            gone = await self._round("prune", prune, self._database, self._config.keep, now_ms, self._stopping.is_set)
+            if gone is not None:
                 log.info("store pruned %s", fields(rows=gone))
 
     async def _roll(self) -> None:
         while True:
             await asyncio.sleep(_ROLL_EVERY_S)
-            try:
-                await asyncio.to_thread(roll, self._database)
-            except UnavailableError as error:
-                log.warning("hours not summed %s", fields(error=str(error).split("\n")[0]))
+            await self._round("rollup", roll, self._database, self._stopping.is_set)
+
+    async def _round(self, name: str, work: Callable[..., int], *given: object) -> int | None:
+        """One round of a task in a thread; what breaks it is told and counted, and the next round comes."""
+        try:
+            return await asyncio.to_thread(work, *given)
+        except UnavailableError as error:
+            log.warning("task waits for the store %s", fields(task=name, error=str(error).split("\n")[0]))
+        except Exception:
+            self._live.faults[name] += 1
+            log.exception("task broke %s", fields(task=name))
+        return None
 
     async def _feed(self) -> None:
         interval_s = watchdog_interval_s()

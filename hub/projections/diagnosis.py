@@ -11,7 +11,7 @@ def changed(source: Source, data: DiagnosisChanged) -> Projected:
     """`diagnosis.changed`."""
     row = source.key() | {
         "at_ms": source.wall_ms,
-        "since_ms": data.since_ms + source.shift_ms,
+        "since_ms": source.moved(data.since_ms),
         "cause": data.cause,
         "subject": data.subject,
         "confidence": data.confidence,

@@ -11,7 +11,7 @@ HOUR_MS: Final = 3_600_000
 
 def minute(source: Source, data: LinkMinute) -> Projected:
     """`link.minute`; its targets stay in the entry, which `latest` points to."""
-    start_ms = data.start_ms + source.shift_ms
+    start_ms = source.moved(data.start_ms)
     writes = [
         Write(
             schema.line_minute,
@@ -29,7 +29,7 @@ def minute(source: Source, data: LinkMinute) -> Projected:
         for name, line in data.lines.items()
     ]
     # Moved by an anchor, a minute leaves the hour it was counted in and comes to another.
-    hours = {start_ms // HOUR_MS, data.start_ms // HOUR_MS}
+    hours = {start_ms // HOUR_MS, max(data.start_ms, 0) // HOUR_MS}
     touched = [Write(schema.line_touched, {"site_id": source.site, "hour": hour}, ("id",)) for hour in sorted(hours)]
     return Projected([*writes, *touched] if writes else [], ["minute"])
 
@@ -37,8 +37,8 @@ def minute(source: Source, data: LinkMinute) -> Projected:
 def gap(source: Source, data: WatchGap) -> Projected:
     """`watch.gap`."""
     row = source.key() | {
-        "from_ms": data.from_ms + source.shift_ms,
-        "to_ms": data.to_ms + source.shift_ms,
+        "from_ms": source.moved(data.from_ms),
+        "to_ms": source.moved(data.to_ms),
         "reason": data.reason,
     }
     return Projected([Write(schema.watch_gap, row, update=("from_ms", "to_ms"))])

@@ -204,17 +204,46 @@ def moody() -> Iterator[Callable[..., tuple[str, type[_Moody]]]]:
 async def test_later_is_tried_again_and_never_is_counted(
     moody: Callable[..., tuple[str, type[_Moody]]], store: Store, sender: Sender
 ) -> None:
-    url, handler = moody(500, (429, {"Retry-After": "0"}), 503, (429, {"Retry-After": "soon"}), 404)
+    url, handler = moody(500, (429, {"Retry-After": "0"}), 503, (429, {"Retry-After": "soon"}), 422)
     sender.add(block(NOW_MS, 1.0))
     store.ingest([sender.admitted(sender.batch(line=sender.sample))])
     async with exporting(store.database, url) as live:
         await eventually(lambda: waiting(store.database) == 0)
     assert live.export_failures == {"http-500": 1, "http-429": 2, "http-503": 1}
-    assert counters(store.database) == {("remote-write", "http-404"): 1}
+    assert counters(store.database) == {("remote-write", "http-422"): 1}
     headers, _ = handler.bodies[0]
     assert headers["Content-Encoding"] == "snappy"
     assert headers["X-Prometheus-Remote-Write-Version"] == "0.1.0"
     assert len({body for _, body in handler.bodies}) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 408])
+async def test_a_wrong_token_or_address_keeps_the_history(
+    moody: Callable[..., tuple[str, type[_Moody]]], store: Store, sender: Sender, status: int
+) -> None:
+    url, handler = moody(*[status] * 4)
+    for number in range(3):
+        sender.add(block(NOW_MS + number * 5000, float(number)))
+    store.ingest([sender.admitted(sender.batch(line=sender.sample))])
+    async with exporting(store.database, url) as live:
+        await eventually(lambda: live.export_failures[f"http-{status}"] == 4)
+        await eventually(lambda: waiting(store.database) == 0)  # once it was put right, all of it went
+    assert live.exported_samples == 3
+    assert counters(store.database) == {}
+    assert len(handler.bodies) == 5
+
+
+def test_a_prune_ends_when_the_hub_does(store: Store, sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.prune._AT_ONCE", 2)
+    for number in range(10):
+        sender.add(block(NOW_MS + number, 1.0))
+    store.ingest([sender.admitted(sender.batch(line=sender.sample))])
+    with store.database.write() as connection:
+        connection.execute(schema.export_queue.delete())
+    asked = iter([False, False, True])
+    later_ms = NOW_MS + 20 * 86_400_000
+    assert prune(store.database, KeepConfig(sample_days=14), later_ms, lambda: next(asked, True)) == 4
+    assert prune(store.database, KeepConfig(sample_days=14), later_ms) == 6
 
 
 async def test_a_store_behind_tls_asks_for_our_certificate(
