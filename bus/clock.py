@@ -53,26 +53,33 @@ class ClockState:
     """What the rules remember between readings.
 
     `vouched`: (mono_ns, wall_ms) when the wall time was last known good; `floor_ms`: the last trusted time ever seen,
-    on disk; no stamp is below it. `anchored` says whether this boot's anchor has been journaled.
+    on disk; no stamp of an unknown clock is below it, nor below the time that has passed on it since `floor_ns`, the
+    first reading of this process or the one that raised it. `anchored` says whether this boot's anchor has been
+    journaled.
     """
 
     boot: str
     floor_ms: int = 0
+    floor_ns: int | None = None
     vouched: tuple[int, int] | None = None
     anchored: bool = False
 
 
 def observe(state: ClockState, reading: Reading) -> tuple[ClockState, Stamp]:
     """Take one reading; return the new state and the stamp for this moment."""
+    if state.floor_ns is None:
+        state = replace(state, floor_ns=reading.mono_ns)
     quality = _quality(state, reading)
     if quality is Quality.TRUSTED:
         wall_ms = reading.wall_ms
-        state = replace(state, vouched=(reading.mono_ns, wall_ms), floor_ms=max(state.floor_ms, wall_ms))
+        state = replace(state, vouched=(reading.mono_ns, wall_ms))
+        if wall_ms >= state.floor_ms:
+            state = replace(state, floor_ms=wall_ms, floor_ns=reading.mono_ns)
     elif quality is Quality.HELD and state.vouched is not None:
         # Once vouched for, time goes on by the monotonic clock: a step of the wall clock is not believed.
         wall_ms = state.vouched[1] + (reading.mono_ns - state.vouched[0]) // 1_000_000
     else:
-        wall_ms = max(reading.wall_ms, state.floor_ms)
+        wall_ms = max(reading.wall_ms, _risen_floor_ms(state, reading))
     return state, Stamp(state.boot, reading.mono_ns, wall_ms, quality)
 
 
@@ -93,6 +100,12 @@ def _quality(state: ClockState, reading: Reading) -> Quality:
         return Quality.UNKNOWN
     drift_ms = (reading.mono_ns - state.vouched[0]) / 1e6 * DRIFT_PPM / 1e6
     return Quality.HELD if drift_ms <= HELD_DRIFT_MS else Quality.UNKNOWN
+
+
+def _risen_floor_ms(state: ClockState, reading: Reading) -> int:
+    """The floor, and the time that has passed since: a clock that is behind must not stand still."""
+    since_ns = reading.mono_ns if state.floor_ns is None else state.floor_ns
+    return state.floor_ms + max(0, reading.mono_ns - since_ns) // 1_000_000
 
 
 def rfc3339(wall_ms: int) -> str:

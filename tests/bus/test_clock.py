@@ -78,6 +78,25 @@ def test_no_unknown_stamp_is_below_the_floor_and_the_floor_never_falls(
             assert stamp.wall_ms == wall_ms
 
 
+@pytest.mark.parametrize("began_s", [0, 5_000])
+def test_an_unknown_clock_behind_the_floor_goes_on_from_it(began_s: int) -> None:
+    state = ClockState(boot="b", floor_ms=NOW_MS)
+    for passed_s in (0, 60, 600, 3_000, 3_600):
+        reading = Reading((began_s + passed_s) * S_NS, NOW_MS - 3_500_000 + passed_s * 1_000, None)
+        state, stamp = observe(state, reading)
+        assert (stamp.wall_ms, stamp.quality) == (NOW_MS + passed_s * 1_000, Quality.UNKNOWN)
+    state, stamp = observe(state, Reading((began_s + 3_700) * S_NS, NOW_MS + 9_000_000, None))
+    assert stamp.wall_ms == NOW_MS + 9_000_000, "a reading beyond it is taken as it is"
+
+
+def test_after_trust_is_lost_the_floor_goes_on_from_the_last_trusted_reading() -> None:
+    state, _ = observe(ClockState(boot="b", floor_ms=NOW_MS - 1), Reading(50 * S_NS, 0, None))
+    state, _ = observe(state, Reading(100 * S_NS, NOW_MS, 1.0))
+    limit_s = clock.HELD_DRIFT_MS * 1_000 // clock.DRIFT_PPM
+    _, stamp = observe(state, Reading((100 + limit_s + 60) * S_NS, 0, None))
+    assert (stamp.wall_ms, stamp.quality) == (NOW_MS + (limit_s + 60) * 1_000, Quality.UNKNOWN)
+
+
 def test_times_for_people_are_rfc_3339() -> None:
     assert clock.rfc3339(NOW_MS + 7) == "2026-09-21T14:13:20.007Z"
 
