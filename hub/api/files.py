@@ -31,8 +31,7 @@ def file_endpoint(api: Api, resource: Resource[Any, Any], kind: str) -> Callable
         raise ValueError(f"BUG: {resource.path} has no sheet")
 
     async def endpoint(request: Request) -> Response:
-        params, after = await admit(api, resource, request)
-        asked = Asked(params, after, _AT_ONCE, int(api.now_s() * 1000), api.silent_after_s, api.ratings)
+        asked = replace(await admit(api, resource, request), count=_AT_ONCE)
         items = () if request.method == "HEAD" else all_items(api.database, resource, asked)
         try:
             return await answer(sheet, iter(items), [column.name for column in sheet.columns], kind)

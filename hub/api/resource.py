@@ -7,7 +7,7 @@ changes for an item, so that pages neither skip nor repeat while rows come in.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import anyio.to_thread
@@ -42,6 +42,8 @@ class Asked(Generic[P]):
     now_ms: int
     silent_after_s: int
     ratings: RatingsConfig = RATINGS
+    # Whoever asks may read single presses: figures that a vote moves are given as they are.
+    raw: bool = False
 
 
 # Items with their sort keys, ascending, `Asked.count` at most.
@@ -84,17 +86,17 @@ def listing(api: Api, resource: Resource[Any, Any]) -> Callable[[Request], Any]:
     """The endpoint of a resource."""
 
     async def endpoint(request: Request) -> Response:
-        params, after = await admit(api, resource, request)
+        asked = await admit(api, resource, request)
         # One more than a page, to know whether there is another.
-        asked = Asked(params, after, params.limit + 1, int(api.now_s() * 1000), api.silent_after_s, api.ratings)
+        asked = replace(asked, count=asked.params.limit + 1)
         body = await anyio.to_thread.run_sync(_page, api, resource, asked)
         return Response(body, 200, {"Cache-Control": "no-store"}, "application/json")
 
     return endpoint
 
 
-async def admit(api: Api, resource: Resource[Any, Any], request: Request) -> tuple[Any, CursorKey | None]:
-    """The checked parameters and cursor of somebody who may ask, after the look was journaled where it must be."""
+async def admit(api: Api, resource: Resource[Any, Any], request: Request) -> Asked[Any]:
+    """The checked request of somebody who may ask, after the look was journaled where it must be."""
     token: Token = api.tokens.check(request, resource.scope)
     params = parameters.read(request.query_params.multi_items(), resource.params)
     after = parameters.read_cursor(params.after, resource.key) if params.after is not None else None
@@ -103,7 +105,9 @@ async def admit(api: Api, resource: Resource[Any, Any], request: Request) -> tup
         api.tokens.check(request, more)
     if resource.journaled or more is not None:
         await anyio.to_thread.run_sync(audit, api, f"token {token.name}", request.url.path, request.url.query)
-    return params, after
+    now_ms = int(api.now_s() * 1000)
+    raw = "ratings-raw" in token.scopes
+    return Asked(params, after, params.limit, now_ms, api.silent_after_s, api.ratings, raw)
 
 
 def audit(api: Api, who: str, what: str, detail: str) -> None:

@@ -77,14 +77,15 @@ class Board:
             words=words,
         )
 
-    async def commune(self, request: Request, _user: User) -> Response:
+    async def commune(self, request: Request, user: User) -> Response:
         """One commune: its standing, lines, outages, diagnoses, devices, availability and journals."""
         now_ms = self._now_ms()
         try:
             site = check_name(request.path_params["site"], what="site")
         except WrongInputError as error:
             raise HTTPException(404) from error
-        found = await self._read(lambda connection: self._read_commune(connection, site, now_ms))
+        raw = "ratings-raw" in user.roles
+        found = await self._read(lambda connection: self._read_commune(connection, site, now_ms, raw=raw))
         if found is None:
             raise HTTPException(404)
         return self._pages.render(request, "commune.html", words=words, silent_s=self._silent_after_s, **found)
@@ -132,7 +133,7 @@ class Board:
             province=_province(list(names.values())),
         )
 
-    def _read_commune(self, connection: Connection, site: str, now_ms: int) -> dict[str, Any] | None:
+    def _read_commune(self, connection: Connection, site: str, now_ms: int, *, raw: bool) -> dict[str, Any] | None:
         facts = queries.facts(connection, only=site)
         if not facts:
             return None
@@ -147,8 +148,8 @@ class Board:
             "evidence": queries.evidence(connection, site),
             "history": queries.history(connection, site, limit=HISTORY),
             "outages": queries.outages(connection, of_site=site, limit=OUTAGES_HERE),
-            "devices": queries.devices(connection, site),
-            "journals": queries.journals(connection, site, limit=JOURNALS),
+            "devices": queries.devices(connection, site, raw=raw),
+            "journals": queries.journals(connection, site, limit=JOURNALS, raw=raw),
             "links": [link for _, link in links.read(connection, asked)],
             "months": months,
         }

@@ -55,7 +55,7 @@ class HubProcess:
         self.port = free_port()
         self.key = SigningKey.generate()
         self.key.save(folder / "hub.pem")
-        self.token = tokens.issue(folder / "tokens.toml", name="test", scopes=["read", "metrics"])
+        self.token = tokens.issue(folder / "tokens.toml", name="test", scopes=["read", "metrics", "ratings-raw"])
         self.roster = folder / "roster.toml"
         write_roster(self.roster, *senders)
         self.config = folder / "hub.toml"
@@ -81,9 +81,10 @@ class HubProcess:
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
 
-    def get(self, path: str) -> httpx.Response:
+    def get(self, path: str, cookies: dict[str, str] | None = None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}"}
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=10)
+        with httpx.Client(headers=headers, cookies=cookies, timeout=10) as client:
+            return client.get(f"http://127.0.0.1:{self.port}{path}")
 
     def stop(self) -> float:
         """SIGTERM; how long it took to end, which it did well."""

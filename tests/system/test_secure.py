@@ -109,7 +109,7 @@ class Province:
         for name, key in keys.items():
             key.save(folder / f"{name}.pem")
             (folder / f"{name}.pub").write_text(key.public_bytes.hex())
-        self.token = tokens.issue(folder / "tokens.toml", name="test", scopes=["read", "metrics"])
+        self.token = tokens.issue(folder / "tokens.toml", name="test", scopes=["read", "metrics", "ratings-raw"])
         devices = "".join(
             f'[[site.device]]\nid = "{name}"\npart = "{part}"\nkey = "{keys[name].public_bytes.hex()}"\n'
             for name, part in ((AGENT, "agent"), (KIOSK, "kiosk"))

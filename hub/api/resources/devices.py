@@ -1,19 +1,27 @@
-"""`/api/v1/devices`: every device of the known list, and how it was last heard."""
+"""`/api/v1/devices`: every device of the known list, and how it was last heard.
 
-from typing import Annotated
+A kiosk is heard when somebody votes: without the right to single presses its day is told, and its birth or last will on
+the broker says whether it is there (`hub.secrecy`).
+"""
+
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from bus.identifiers import DeviceId, SiteId
 from hub.api.parameters import CursorKey, Paging, Words
 from hub.api.resource import Asked, Resource, beyond, of_commune
 from hub.api.times import Utc, utc_or_none
 from hub.schema import device, device_live, site
+from hub.secrecy import day_ms, tells_votes
 
 
 class Device(Struct, frozen=True):
-    """One part with its own key. `silent` is true when it was never heard, or not for the hub's silent time."""
+    """One part with its own key. `silent` is true when it was never heard, or not for the hub's silent time.
+
+    Of a kiosk, without the scope `ratings-raw`: when it was never heard, or its will says that it is gone.
+    """
 
     device: str
     site: str
@@ -21,7 +29,7 @@ class Device(Struct, frozen=True):
     commune_name: str
     part: str
     version: str | None
-    last_seen: Annotated[Utc | None, Meta(description="when the hub took its last signed batch")]
+    last_seen: Annotated[Utc | None, Meta(description="its last signed batch; of a kiosk the beginning of that day")]
     silent: bool
     online_hint: Annotated[bool | None, Meta(description="birth or last will on the broker: a hint only")]
 
@@ -54,24 +62,30 @@ def _read(connection: Connection, asked: Asked[DeviceParams]) -> list[tuple[Curs
             query = query.where(column == wanted)
     if params.commune is not None:
         query = query.where(of_commune(params.commune))
-    oldest_ms = asked.now_ms - asked.silent_after_s * 1000
     return [
-        (
-            (row.site_id, row.id),
-            Device(
-                device=row.id,
-                site=row.site_id,
-                commune=row.code,
-                commune_name=row.name,
-                part=row.part,
-                version=row.version,
-                last_seen=utc_or_none(row.seen_ms),
-                silent=row.seen_ms is None or row.seen_ms < oldest_ms,
-                online_hint=row.status_online,
-            ),
-        )
+        ((row.site_id, row.id), _item(row, asked))
         for row in connection.execute(query.order_by(*order).limit(asked.count))
     ]
+
+
+def _item(row: Row[Any], asked: Asked[DeviceParams]) -> Device:
+    if tells_votes(row.part, raw=asked.raw):
+        seen_ms = None if row.seen_ms is None else day_ms(row.seen_ms)
+        silent = seen_ms is None or row.status_online is False
+    else:
+        seen_ms = row.seen_ms
+        silent = seen_ms is None or seen_ms < asked.now_ms - asked.silent_after_s * 1000
+    return Device(
+        device=row.id,
+        site=row.site_id,
+        commune=row.code,
+        commune_name=row.name,
+        part=row.part,
+        version=row.version,
+        last_seen=utc_or_none(seen_ms),
+        silent=silent,
+        online_hint=row.status_online,
+    )
 
 
 RESOURCE = Resource(
