@@ -57,8 +57,16 @@ def load(path: Path, struct: type[S]) -> S:
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"line (\d+)", str(error))
         raise ConfigError(path, [Mistake(int(found[1]) if found else 0, "", f"not TOML: {error}")]) from error
+    except ValueError as error:  # what Python does not read: a number of thousands of digits
+        raise ConfigError(path, [_mistake_at(text, _line_of_longest_number(text), "the number is too long")]) from error
+    except RecursionError as error:
+        raise ConfigError(path, [_mistake_at(text, _deepest_line(text), "nested too deeply")]) from error
     lines = _key_lines(text)
-    mistakes = [Mistake(_line_of(lines, key), ".".join(map(str, key)), says) for key, says in _check(tree, struct, ())]
+    try:
+        wrong = list(_check(tree, struct, ()))
+    except RecursionError as error:
+        raise ConfigError(path, [_mistake_at(text, _deepest_line(text), "nested too deeply")]) from error
+    mistakes = [Mistake(_line_of(lines, key), ".".join(map(str, key)), says) for key, says in wrong]
     if mistakes:
         raise ConfigError(path, sorted(mistakes, key=lambda mistake: (mistake.line, mistake.key)))
     try:
@@ -169,6 +177,9 @@ _HEADER: Final = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\"'\- ]+?)\s*\]\]?\s*(?
 _ASSIGNMENT: Final = re.compile(r"^\s*([A-Za-z0-9_\"'.-]+)\s*=")
 
 
+_KEY_SHOWN: Final = 100
+
+
 def _key_lines(text: str) -> dict[Key, int]:
     """Line of each key. Enough for files people write; a key inside an inline table has its table's line."""
     lines: dict[Key, int] = {}
@@ -198,6 +209,31 @@ def _line_of(lines: dict[Key, int], key: Key) -> int:
             return lines[key]
         key = key[:-1]
     return 0
+
+
+def _mistake_at(text: str, number: int, says: str) -> Mistake:
+    """For what has no key in the error: the last key at or above that line."""
+    above = [(line, key) for key, line in _key_lines(text).items() if line <= number]
+    key = max(above, default=(0, ()), key=lambda each: each[0])[1]
+    return Mistake(number, ".".join(map(str, key))[:_KEY_SHOWN], says)
+
+
+def _line_of_longest_number(text: str) -> int:
+    longest = max(re.finditer(r"[0-9][0-9_]*", text), key=lambda found: len(found[0]))
+    return text.count("\n", 0, longest.start()) + 1
+
+
+def _deepest_line(text: str) -> int:
+    """Where the value begins that has most brackets in one another, or the key that has most dots."""
+    depth = begins = 0
+    deepest = (0, 0)
+    for number, line in enumerate(text.splitlines(), 1):
+        begins = begins if depth else number
+        for character in line:
+            depth = max(0, depth + (character in "[{") - (character in "]}"))
+            deepest = max(deepest, (depth, begins))
+        deepest = max(deepest, (line.count("."), begins))
+    return deepest[1]
 
 
 Port = Annotated[int, Meta(ge=1, le=65535)]

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from bus.config import BrokerConfig, ConfigError, DeviceConfig, JournalConfig, load
+from bus.config import BrokerConfig, ConfigError, DeviceConfig, JournalConfig, Mistake, load
 
 SOUND = """\
 name = "x"
@@ -105,6 +105,33 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
 )
 def test_a_mistake_has_its_key_and_line(tmp_path: Path, change: tuple[str, str], wanted: tuple[int, str]) -> None:
     assert mistakes(tmp_path, SOUND.replace(*change, 1))[0] == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("9" * 5_000, "the number is too long"),
+        ("[" * 5_000 + "]" * 5_000, "nested too deeply"),
+        ("[\n" * 5_000 + "]" * 5_000, "nested too deeply"),
+        ("{b = " * 3_000 + "1" + "}" * 3_000, "nested too deeply"),
+    ],
+    ids=["number", "arrays", "lines", "tables"],
+)
+def test_what_python_cannot_read_has_its_key_and_line_too(tmp_path: Path, value: str, says: str) -> None:
+    text = SOUND.replace("[broker]", f"[broker]\nport = {value}\nhost = '127.0.0.1'", 1)
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load(path, Config)
+    line = text[: text.index("port = ")].count("\n") + 1
+    assert refused.value.mistakes == [Mistake(line, "broker.port", says)]
+
+
+def test_a_key_of_thousands_of_dots_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(SOUND.replace('name = "x"', "name." + "a." * 3_000 + "a = 1", 1))
+    with pytest.raises(ConfigError, match=r"line 1: name.*: nested too deeply"):
+        load(path, Config)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"a = \x00", b""])
