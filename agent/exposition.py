@@ -14,6 +14,7 @@ from bus.errors import UnavailableError
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _REQUEST_BYTES: Final = 8_192
 _REQUEST_S: Final = 5.0
+_HANG_UP_S: Final = 0.2
 _AT_ONCE: Final = 8
 
 
@@ -44,7 +45,9 @@ class MetricsServer:
             self._server.close()
             for writer in self._writers:
                 writer.transport.abort()
-            await self._server.wait_closed()
+            with suppress(TimeoutError):  # since Python 3.12 it waits for clients that have not begun their handshake
+                async with asyncio.timeout(_HANG_UP_S):
+                    await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bus.entries import DiagnosisChanged, EntryData, OutageClosed, OutageOpened, WatchGap
+from bus.entries import DiagnosisChanged, EntryData, LinkMinute, OutageClosed, OutageOpened, WatchGap
 from bus.envelope import SigningKey
 from tests.agent.journals import of, read_records
 
@@ -42,12 +42,14 @@ interval_s = 0.3
 
 
 class Agent:
-    def __init__(self, folder: Path, port: int, *, state: Path | None = None, clock_ms: int = 0) -> None:
+    def __init__(
+        self, folder: Path, port: int, *, state: Path | None = None, clock_ms: int = 0, error_ms: int | None = 1
+    ) -> None:
         self.folder = folder
         self.state = state or folder / "state"
         if not (folder / "agent.pem").exists():
             SigningKey.generate().save(folder / "agent.pem")
-        (folder / "clock.json").write_text(json.dumps({"offset_ms": clock_ms, "error_ms": 1}))
+        (folder / "clock.json").write_text(json.dumps({"offset_ms": clock_ms, "error_ms": error_ms}))
         text = FILE.format(folder=folder, state=self.state, port=port, closed=free_port())
         (folder / "agent.toml").write_text(text)
         command = [sys.executable, "-m", "agent", "--config", str(folder / "agent.toml")]
@@ -104,6 +106,7 @@ def test_sigterm_ends_it_in_order_and_in_time(tmp_path: Path) -> None:
     assert code == 0
     assert took_s < 5
     assert of(agent.records(), DiagnosisChanged)
+    assert of(agent.records(), LinkMinute), "the minute under way, as far as it was seen"
     assert json.loads((agent.state / "watch.json").read_text())["seen_ms"] > 0
 
 
@@ -135,6 +138,36 @@ def test_an_outage_outlives_sigkill_under_its_name(tmp_path: Path) -> None:
     assert gap.reason == "restart"
     (closed,) = of(records, OutageClosed)
     assert 3_590_000 <= closed.unwatched_ms <= 3_620_000
+
+
+def test_a_power_cut_without_a_clock_is_not_charged(tmp_path: Path) -> None:
+    """Cut with the service down; three hours later the box boots with its clock where it stopped; then it is set."""
+    with service() as port:
+        agent = Agent(tmp_path, port)
+        agent.wait_for("diagnosis cause=fine")
+    agent.wait_for("OutageOpened")
+    kept = tmp_path / "state/watch.json"
+    deadline = time.monotonic() + 10
+    while not kept.exists() or b'"open"' not in kept.read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    agent.end(signal.SIGKILL)
+    watched = json.loads(kept.read_text())
+    (held,) = watched["open"]
+    assert held["boot"] == watched["boot"]
+    held["boot"] = watched["boot"] = "0" * 32  # another boot than this one
+    kept.write_text(json.dumps(watched))
+    again = Agent(tmp_path, port, error_ms=None)
+    again.wait_for("diagnosis cause=service-down")
+    (tmp_path / "clock.json").write_text(json.dumps({"offset_ms": 3 * 3_600_000, "error_ms": 1}))
+    time.sleep(1)  # it looks several times a second
+    with service(port):
+        again.wait_for("OutageClosed")
+        again.end()
+    (closed,) = of(again.records(), OutageClosed)
+    assert (closed.outage, closed.started_ms, closed.carried) == (held["outage"], held["started_ms"], True)
+    assert 10_790_000 <= closed.unwatched_ms <= 10_820_000
+    assert 0 <= closed.ended_ms - closed.started_ms - closed.unwatched_ms <= 30_000
 
 
 def test_a_full_disk_is_told_and_watching_goes_on(tmp_path: Path) -> None:
