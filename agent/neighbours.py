@@ -33,6 +33,8 @@ from bus.presence import Presence, last_will, read_status
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_S: Final = 0.5
+# What Mosquitto says of its bridges, retained: 1 connected, 0 not (mosquitto.conf(5), `notifications`).
+_BRIDGES: Final = "$SYS/broker/connection/+/state"
 PROPERTIES: Final = ("identify", "restart", "configuration")
 
 
@@ -86,6 +88,13 @@ class Neighbours:
         )
         self.link.watch(on_connect=self._connected, on_disconnect=self._disconnected)
         self.link.subscribe(topics.status(device.site, "+"), self._hear)
+        self._bridges: dict[str, bool] = {}
+        self.link.subscribe(_BRIDGES, self._hear_bridge)
+
+    @property
+    def bridged(self) -> bool | None:
+        """Whether the broker is connected to the province's, as it says itself; None where it says nothing."""
+        return all(self._bridges.values()) if self._bridges else None
 
     async def run(self) -> None:
         """Stay connected, and tell who comes and goes, until cancelled."""
@@ -142,6 +151,13 @@ class Neighbours:
 
     def _disconnected(self) -> None:
         self.company = devices.lose(self.company)
+        self._bridges.clear()
+
+    def _hear_bridge(self, incoming: Incoming) -> None:
+        if incoming.body:
+            self._bridges[incoming.topic] = incoming.body == b"1"
+        else:
+            self._bridges.pop(incoming.topic, None)
 
     def _hear(self, incoming: Incoming) -> None:
         if not incoming.body:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent import judgement
+from agent.certificate import days_left
 from agent.config import Config
 from agent.control import Answer, ControlServer, Request
 from agent.exposition import MetricsServer
@@ -156,8 +157,15 @@ class Resident:
     def _answers(self, observer: Observer, neighbours: Neighbours) -> dict[str, Answer]:
         async def now(_: Request) -> dict[str, Any]:
             waiting = self._journal.waiting("hub")
-            connected, log = neighbours.link.connected, self._log.lines
-            return standing(observer.state, neighbours.company, waiting=waiting, connected=connected, log=log)
+            return standing(
+                observer.state,
+                neighbours.company,
+                waiting=waiting,
+                connected=neighbours.link.connected,
+                bridged=neighbours.bridged,
+                certificate_days=await self._certificate_days(),
+                log=self._log.lines,
+            )
 
         async def desire(request: Request) -> dict[str, Any]:
             return {"version": await neighbours.desire(request.device, request.name, request.value)}
@@ -166,6 +174,17 @@ class Resident:
             return {"reached": neighbours.reached(request.device)}
 
         return {"now": now, "desire": desire, "reached": reached}
+
+    async def _certificate_days(self) -> float | None:
+        """Of the certificate that the box shows to its broker; None where it shows none, or it cannot be read."""
+        if self._config.broker.tls is None:
+            return None
+        try:
+            return await asyncio.to_thread(
+                days_left, Path(self._config.broker.tls.cert), self._timekeeper.now().wall_ms
+            )
+        except UnavailableError:
+            return None
 
     def _observer(self, watched: Watched, recorder: Recorder) -> Observer:
         config, pace = self._config, self._config.pace

@@ -10,9 +10,20 @@ from agent.layout import Layout
 
 
 def standing(
-    state: State, company: Company, *, waiting: int, connected: bool, log: Sequence[str] = ()
+    state: State,
+    company: Company,
+    *,
+    waiting: int,
+    connected: bool,
+    bridged: bool | None = None,
+    certificate_days: float | None = None,
+    log: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """All of it. `waiting`: records the hub has not receipted; `connected`: the broker is; `log`: its newest lines."""
+    """All of it. `waiting`: records the hub has not receipted; `log`: the newest lines.
+
+    `connected`: the commune's broker is; `bridged`: that broker says that it is connected to the province's, None where
+    it says nothing; `certificate_days` are those left of the certificate that the box shows to it.
+    """
     seen = views(state.ladder)
     told = told_in_words(state)
     return {
@@ -36,7 +47,7 @@ def standing(
             for name, member in company.members.items()
         ],
         "journal": {"waiting": waiting, "recording": state.recording},
-        "broker": {"connected": connected},
+        "broker": {"connected": connected, "bridged": bridged, "certificate_days": certificate_days},
         "log": list(log),
     }
 

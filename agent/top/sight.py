@@ -64,9 +64,11 @@ class JournalView(Struct, frozen=True):
 
 
 class BrokerView(Struct, frozen=True):
-    """The commune's broker."""
+    """The commune's broker; whether it is bridged to the province's, and the box's own certificate on it."""
 
     connected: bool = False
+    bridged: bool | None = None
+    certificate_days: float | None = None
 
 
 class Now(Struct, frozen=True):

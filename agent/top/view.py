@@ -6,11 +6,12 @@ silently. State is told by words, not by colour alone.
 
 import math
 import textwrap
+from functools import partial
 from typing import Final
 
 from rich.text import Text
 
-from agent.top.sight import KioskNow, Now, Rung, Sight
+from agent.top.sight import BrokerView, JournalView, KioskNow, Now, Rung, Sight
 from bus.texts import msgid, translate
 
 SMALLEST: Final = (80, 24)
@@ -151,19 +152,28 @@ def _site(sight: Sight, columns: int, rows: int, language: str) -> Lines:
     lines: Lines = []
     if now is not None and now.journal is not None and now.broker is not None:
         lines.append(_rule(translate(language, msgid("Site")), columns))
-        broker = msgid("connected") if now.broker.connected else msgid("NOT CONNECTED")
-        journal = msgid("recording") if now.journal.recording else msgid("NOT RECORDING")
-        text = translate(
-            language,
-            msgid("broker {broker}   journal {journal}, {count} waiting"),
-            broker=translate(language, broker),
-            journal=translate(language, journal),
-            count=now.journal.waiting,
-        )
-        lines.append(Text(text, style="" if now.broker.connected and now.journal.recording else "bold #ffff55"))
+        lines += _trunk(now.broker, now.journal, columns, language)
         lines += _devices(now, columns, language)
     lines += _kiosks(sight, columns, language, most=2 if rows < _TALL else 6)
     return lines
+
+
+def _trunk(broker: BrokerView, journal: JournalView, columns: int, language: str) -> Lines:
+    """What everything of the site goes through: its broker, the way on to the province, the journal."""
+    say = partial(translate, language)
+    joined = {True: say(msgid("up")), False: say(msgid("NOT CONNECTED"))}
+    days = broker.certificate_days
+    parts = [say(msgid("broker {broker}"), broker=joined[broker.connected])]
+    if broker.bridged is not None:
+        parts.append(say(msgid("province {bridge}"), bridge=joined[broker.bridged]))
+    if days is not None:
+        left, ended = msgid("certificate {days} d"), msgid("CERTIFICATE EXPIRED")
+        parts.append(say(left, days=math.floor(days)) if days >= 0 else say(ended))
+    state = say(msgid("recording")) if journal.recording else say(msgid("NOT RECORDING"))
+    parts.append(say(msgid("journal {journal}, {count} waiting"), journal=state, count=journal.waiting))
+    soon = days is not None and days <= _CERTIFICATE_SOON
+    fine = broker.connected and broker.bridged is not False and journal.recording and not soon
+    return _wrapped("   ".join(map(_whole, parts)), columns, "" if fine else "bold #ffff55")
 
 
 def _kiosks(sight: Sight, columns: int, language: str, *, most: int) -> Lines:

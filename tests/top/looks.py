@@ -71,7 +71,7 @@ def kiosk(**changes: object) -> KioskNow:
 
 
 DEVICES = [Device("s0001-kiosk-1", "kiosk", True), *(Device(f"s0001-speaker-{n}", "speaker", True) for n in (1, 2, 3))]
-GOOD = Look(Now(_FINE, "vnpt", rungs(), [], DEVICES, JournalView(3), BrokerView(True), _LOG), (kiosk(),))
+GOOD = Look(Now(_FINE, "vnpt", rungs(), [], DEVICES, JournalView(3), BrokerView(True, True, 240.5), _LOG), (kiosk(),))
 BAD = Look(
     Now(
         _DOWN,
@@ -97,7 +97,7 @@ CROWDED = Look(
         [OpenOutage(f"pc-{n}", "host-down", NOW_MS - n * 60_000) for n in range(1, 6)],
         [Device(f"s0001-speaker-{n}", "speaker", n % 2 == 0) for n in range(1, 65)],
         JournalView(0),
-        BrokerView(True),
+        BrokerView(True, False, 12.5),
         _LOG,
     ),
     tuple(kiosk(device=f"s0001-kiosk-{n}") for n in range(1, 7)),
