@@ -144,12 +144,16 @@ Vote = tuple[int, int]
 
 def votes_of(found: list[VoteCount], line: Summed, part: str, value: str, *, clean: bool) -> frozenset[Vote]:
     """The votes that a line sums, by a plain reading of what it says of itself."""
-    of = {QUESTION: lambda row: row.question, "": lambda _row: ""}
-    of |= {name: lambda row, at=at: row.cell[1 + at] for at, name in enumerate(DIMENSIONS)}
+
+    def of(row: VoteCount) -> str:
+        if part in DIMENSIONS:
+            return row.cell[1 + DIMENSIONS.index(part)]
+        return row.question if part == QUESTION else ""
+
     return frozenset(
         (at, number)
         for at, row in enumerate(found)
-        if row.day < TODAY and line.first <= row.day <= line.last and of[part](row) == value
+        if row.day < TODAY and line.first <= row.day <= line.last and of(row) == value
         for number in range(row.filtered if clean else row.counted)
     )
 
@@ -232,7 +236,7 @@ def vote(day: date, n: int, *, counter: str = "1", officer: str = "", question: 
 
 
 def shown(lines: list[Summed]) -> dict[tuple[str, ...], int | None]:
-    return {line.cell[1:]: line.tally and line.tally.n_counted for line in lines}
+    return {line.cell[1:]: None if line.tally is None else line.tally.n_counted for line in lines}
 
 
 OCTOBER = Cut(day_of(date(2026, 10, 1)), day_of(date(2026, 10, 31)))
@@ -296,7 +300,7 @@ def test_the_search_for_few_finds_what_trying_all_finds(counts: dict[tuple[str, 
     for (row, _), n in counts.items():
         rows_of[row] += n
     counts = {key: n for key, n in counts.items() if rows_of[key[0]] >= LEAST and n}
-    _, kept = shown_values(counts, least=LEAST) if counts else ([], frozenset[str]())
+    kept = shown_values({tuple(key): n for key, n in counts.items()}, least=LEAST)[1] if counts else frozenset[str]()
 
     def few(columns: frozenset[str]) -> bool:
         part = {key: key[1] if key[1] in columns else "" for key in counts}

@@ -26,8 +26,11 @@ from tests.hub.sender import Sender
 from tests.kiosk.bench import BoothBench, until
 from tests.kiosk.resident import DEVICE, ResidentKiosk, nowhere, page_at, plugged_in, watching, without_numbers
 from tests.kiosk.test_panel import panel_at
+from web.sessions import Sessions
+from web.users import Users, put_user
 
 LEVELS = range(1, 6)
+PASSWORD = "mot-hai-ba-bon-nam"
 OPEN = KioskSettings(hours=[], thanks_s=1.0, volumes=[Volume("00:00", 80)])
 
 
@@ -147,22 +150,47 @@ class Province:
         sender.key = self.kiosk.key
         self.hub = HubProcess(folder / "hub", broker.config, f"sqlite:///{folder}/hub.db", sender)
         self.hub.key.save_public(folder / "hub.pub")
-        self.read = self.hub.token
-        self.raw = tokens.issue(folder / "hub" / "tokens.toml", name="raw", scopes=["ratings-raw"])
+        self.site = site
+        self.hub.config.write_text(f'{self.hub.config.read_text()}users = "users.toml"\n')
+        users = folder / "hub" / "users.toml"
+        put_user(users, name="an", password=PASSWORD, roles=[])
+        someone = Users(users).get("an")
+        assert someone is not None
+        self.cookies = {"ce_session": Sessions(folder / "hub" / "sessions.json").start(someone)}
+        self.read = tokens.issue(folder / "hub" / "tokens.toml", name="read", scopes=["read", "metrics"])
+        self.hub.token = self.read
+        self.raw = tokens.issue(folder / "hub" / "tokens.toml", name="raw", scopes=["read", "ratings-raw"])
 
     def stored(self) -> int:
+        return len(self.exactly("ratings"))
+
+    def missing(self) -> int:
+        return sum(one["missing"] for one in self.exactly("journals"))
+
+    def exactly(self, listing: str) -> list[dict[str, Any]]:
+        """A listing as it is for who may read single presses."""
         self.hub.token = self.raw
-        answer = self.hub.get("/api/v1/ratings").json()
+        found: list[dict[str, Any]] = self.hub.get(f"/api/v1/{listing}").json()["items"]
         self.hub.token = self.read
-        return len(answer["items"])
+        return found
 
     def told(self) -> dict[str, Any]:
-        """Everything about ratings that the scopes `read` and `metrics` give."""
+        """Everything that the scope `read` and a user without roles are told of a kiosk, and dashboards of ratings.
+
+        /metrics as a whole is for engineers: its counts of entries move with votes (docs/ratings.md).
+        """
         metrics = [line for line in self.hub.get("/metrics").text.splitlines() if "rating" in line]
         summary = self.hub.get("/api/v1/ratings/summary")
         assert summary.status_code == 200, summary.text
         refused = [self.hub.get(f"/api/v1/ratings{path}").status_code for path in ("", "/days")]
-        return {"metrics": metrics, "summary": summary.json(), "refused": refused}
+        listings = {name: self.hub.get(f"/api/v1/{name}").json() for name in ("journals", "devices", "events")}
+        return {"metrics": metrics, "summary": summary.json(), "refused": refused, "page": self.page(), **listings}
+
+    def page(self) -> str:
+        """The commune's page, and that of its ratings, without the time at which they were made."""
+        pages = [self.hub.get(f"/communes/{self.site}{path}", cookies=self.cookies) for path in ("", "/ratings")]
+        assert [page.status_code for page in pages] == [200, 200]
+        return "".join(re.sub(r"\b\d\d:\d\d(:\d\d)?\b", "", page.text) for page in pages)
 
 
 @pytest.fixture
@@ -179,9 +207,13 @@ async def test_no_vote_moves_what_the_scope_read_is_told(province: Province) -> 
         await kiosk.start()
         try:
             await plugged_in(kiosk)
+            # The day's first vote: with it everything that the start wrote has come.
+            panel.press(2)
+            await until(lambda: province.stored() == 1 and not province.missing(), within_s=30)
             before = province.told()
+            assert [one["missing"] for one in before["journals"]["items"]] == [0]
             assert before["refused"] == [403, 403]
-            for number, level in enumerate((5, 1, 3), 1):
+            for number, level in enumerate((5, 1, 3), 2):
                 panel.press(level)
                 await until(lambda wanted=number: province.stored() == wanted, within_s=30)  # type: ignore[misc]
                 assert province.told() == before

@@ -57,6 +57,28 @@ async def test_journals_balance(hub: Hub) -> None:
         assert await _items(program, "journals", device="s0008-agent", class_="sample") == []
 
 
+async def test_of_a_kiosk_only_those_who_may_read_presses_are_given_numbers(hub: Hub) -> None:
+    """A low vote with its reason is two entries, any other one: a number that moves tells them apart."""
+    token = tokens.issue(hub.folder / "tokens.toml", name="plain", scopes=["read"])
+    async with hub.program() as program:
+        exact = {one["device"]: one for one in await _items(program, "journals", limit=1000)}
+    async with hub.program(token) as program:
+        coarse = {one["device"]: one for one in await _items(program, "journals", limit=1000)}
+        heard = {one["device"]: one for one in await _items(program, "devices", limit=1000)}
+    assert {device for device, one in coarse.items() if one != exact[device]} == {
+        device for device in exact if "kiosk" in device
+    }
+    kiosk = coarse["s0009-kiosk-1"]
+    hidden = ("first", "last", "stored", "head", "first_held")
+    assert {kiosk[name] for name in hidden} == {None}
+    assert (kiosk["missing"], kiosk["lost"]) == (0, {"damaged": 7})
+    assert kiosk["last_received_at"] == "2026-11-23T17:00:00.000Z"  # the day began in Vietnam
+    assert heard["s0009-kiosk-1"]["last_seen"] == "2026-11-23T17:00:00.000Z"
+    assert heard["s0009-kiosk-1"]["silent"] is False
+    assert heard["s0004-kiosk-1"]["silent"] is True  # never heard
+    assert heard["s0009-agent"]["last_seen"] > "2026-11-24T10:00:00Z"
+
+
 async def test_links_say_what_is_known_now_and_never_call_silence_up(hub: Hub) -> None:
     async with hub.program() as program:
         links = await _items(program, "links", limit=1000)

@@ -7,7 +7,7 @@ import unicodedata
 import httpx
 import pytest
 
-from bus.entries import DiagnosisChanged, JournalOpened, OutageOpened, Sentence
+from bus.entries import DiagnosisChanged, JournalOpened, OutageOpened, RatingPressed, RatingReason, Sentence
 from hub.database import Database
 from hub.pages.board import fold
 from hub.store import Store
@@ -116,6 +116,27 @@ async def test_a_communes_page_tells_all_that_is_known(hub: Hub) -> None:
     never = _plain(await _text(hub, "/communes/s0004"))
     assert "Chưa từng có tín hiệu." in never
     assert "Chưa nhận được gì từ xã này." in never
+
+
+async def test_a_communes_page_shows_no_number_that_a_vote_moves(own_hub: Hub) -> None:
+    def of(page: str) -> str:
+        """What is said of devices and journals, in this order, but for the time of day."""
+        found = page[page.index('id="devices"') : page.index('id="months"')] + page[page.index('id="journals"') :]
+        return re.sub(r"Lập lúc.*", "", _plain(found))
+
+    box = province.Box(province.roster(), "s0001-kiosk-1", "a" * 16)
+    box.write(JournalOpened("new"), NOW_MS - 60_000)
+    own_hub.store.ingest([box.batch()])
+    before = of(await _text(own_hub, "/communes/s0001"))
+    box.write(RatingPressed("p/0/1", "touch", 5, 5, 200, "1"), NOW_MS)
+    box.write(RatingReason("p/0/1", "waiting", "1"), NOW_MS)
+    own_hub.store.ingest([box.batch(skip=1)])
+    assert of(await _text(own_hub, "/communes/s0001")) == before
+    assert "Không hiện số của máy lấy ý kiến" in before
+    box.write(RatingPressed("p/0/2", "touch", 5, 5, 200, "1"), NOW_MS)
+    own_hub.store.ingest([box.batch(skip=3, head=9)])
+    assert "thiếu" in before.lower()
+    assert of(await _text(own_hub, "/communes/s0001")) != before, "something is missing"
 
 
 async def test_availability_stands_beside_what_was_observed(hub: Hub) -> None:
