@@ -1,9 +1,18 @@
 """Presence: told when it has held; absent when expected and never heard; nothing while the broker is away."""
 
+import json
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
 from agent import devices
 from agent.devices import FIRST_NS, SETTLE_NS, Company
 from agent.ladder import NS_PER_S
-from bus.messages import Status
+from bus.errors import CommuneError
+from bus.link import Incoming
+from bus.messages import STATUS_TYPE, Status
+from bus.presence import read_status
 
 SPEAKER = Status("s0001-speaker-1", "speaker", online=True, version="1.0")
 
@@ -58,3 +67,29 @@ def test_a_stranger_is_told_as_unexpected_and_strangers_do_not_fill_the_memory()
     assert company.ignored == 11
     _, changes = told(company, SETTLE_NS)
     assert ("x0", True, False) in changes
+
+
+_TEXTS = st.one_of(
+    st.text(max_size=80), st.builds(lambda text, times: text * times, st.text(max_size=4), st.just(60_000))
+)
+_VALUES = st.one_of(_TEXTS, st.integers(), st.booleans(), st.none(), st.floats(), st.just([[[]]]), st.just({"a": {}}))
+_FIELDS = st.sampled_from(["part", "online", "version", "boot", "at_ms", "v", "new"])
+_WHOLE = {"type": "status", "device": "s0001-speaker-1", "part": "speaker", "online": True}
+
+
+@given(
+    body=st.one_of(
+        st.binary(max_size=200),
+        st.dictionaries(_FIELDS, _VALUES).map(lambda fields: json.dumps(_WHOLE | fields).encode()),
+        st.just(b"[" * 100_000),
+        st.just(json.dumps(_WHOLE).encode()[:-1] + b', "new":' + b"[" * 100_000),
+    )
+)
+def test_whatever_a_status_says_it_is_refused_or_makes_a_small_record(body: bytes) -> None:
+    try:
+        status = read_status(Incoming("ce/1/s0001/s0001-speaker-1/status", body, STATUS_TYPE, (), retain=True))
+    except CommuneError:
+        return
+    company = devices.hear(reached(), status, 0)
+    _, (change,) = devices.conclude(company, SETTLE_NS)
+    assert len(msgspec.json.encode(change)) < 2_000

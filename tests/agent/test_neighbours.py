@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 from bus import envelope, topics
 from bus.config import BrokerConfig
 from bus.convergence import Converger
-from bus.entries import DesiredReached, DiagnosisChanged, PresenceChanged, read_data
+from bus.entries import DesiredReached, DiagnosisChanged, PresenceChanged, SampleBlock, read_data
 from bus.envelope import SigningKey
 from bus.link import Incoming
 from bus.messages import BATCH_TYPE, BEACON_TYPE, Batch, Beacon, Entry, encode
@@ -135,6 +136,67 @@ async def test_presence_and_desired_state_over_a_real_broker(tmp_path: Path, bro
         ("configuration", "done"),
         ("identify", "done"),
     }
+
+
+def hostile_payloads(version: int) -> Iterator[tuple[str, bytes]]:
+    """(leaf, body) below a device's branch: what no part of ours sends, nearly right or not at all."""
+    status = {"type": "status", "device": "s0001-kiosk-1", "part": "kiosk", "online": True}
+    reached = {"version": version, "result": "done"}
+    odd: tuple[Any, ...] = ("x" * 200_000, 10**30, -(2**70), -1, None, [[]], {"a": 1}, 1e308, "\0\ud800", True)
+    for field, value in itertools.product(("part", "version", "boot", "at_ms", "online", "device", "type", "v"), odd):
+        yield "status", json.dumps(status | {field: value}).encode()
+    for field, value in itertools.product(("version", "result", "detail"), odd):
+        yield "reported", report("s0001-agent", {"identify": reached | {field: value}})
+    flood = {f"p{number}": reached for number in range(3_000)} | {"identify": reached}
+    for issuer in ("s0001-agent", "other"):
+        yield "reported", report(issuer, flood)
+    whole = json.dumps(status).encode()
+    for body in (*(whole[:end] for end in range(len(whole))), b"[" * 100_000, whole[:-1] + b',"n":' + b"[" * 100_000):
+        yield "status", body
+        yield "reported", body.replace(b"status", b"reported")
+    yield "status", json.dumps(status | {"version": "x" * 200_000}).encode()
+
+
+def report(issuer: str, reached: dict[str, Any]) -> bytes:
+    return json.dumps({"type": "reported", "device": "s0001-kiosk-1", "reached": {issuer: reached}}).encode()
+
+
+async def test_no_message_on_the_broker_ends_the_agent_or_floods_its_journal(tmp_path: Path, broker: int) -> None:
+    """Statuses and reports are not signed, and a retained one is met again at each start."""
+    key, hub = SigningKey.generate(), SigningKey.generate()
+    key.save(tmp_path / "agent.pem")
+    hub.save_public(tmp_path / "hub.pub")
+    (tmp_path / "agent.toml").write_text(FILE.format(folder=tmp_path, port=broker))
+    command = [sys.executable, "-m", "agent", "--config", str(tmp_path / "agent.toml")]
+    log = (tmp_path / "agent.log").open("wb")
+    agent = await asyncio.create_subprocess_exec(*command, stderr=log)
+    try:
+        async with Link(BrokerConfig(port=broker), "hostile") as link:
+            await link.ready()
+            await until(tmp_path, {"do": "now"}, lambda now: now["broker"]["connected"])
+            wish = {"do": "desire", "device": "s0001-kiosk-1", "name": "identify", "value": 1}
+            version = (await ask(tmp_path, wish))["version"]
+            for leaf, body in hostile_payloads(version):
+                await link.publish(f"ce/1/s0001/s0001-kiosk-1/{leaf}", body, content_type="", retain=True)
+            # What is right after all that is heard.
+            honest = Presence(link, "s0001", "s0001-kiosk-2", "kiosk", version="1.2")
+            await honest.goodbye()
+            await until(tmp_path, {"do": "now"}, lambda now: "s0001-kiosk-2" in [d["id"] for d in now["devices"]])
+            await asyncio.sleep(4)  # what was heard is told after three seconds
+            assert agent.returncode is None
+            assert await ask(tmp_path, {"do": "now"})
+    finally:
+        if agent.returncode is None:
+            agent.terminate()
+        code = await asyncio.wait_for(agent.wait(), 10)
+        log.close()
+    assert code == 0
+    assert b"handler failed" not in (tmp_path / "agent.log").read_bytes()
+    records = read_records(tmp_path / "state" / "journal")
+    assert {record.device for record in of(records, PresenceChanged)} == {"s0001-kiosk-1", "s0001-kiosk-2"}
+    assert len(of(records, DesiredReached)) < 20
+    assert {record.name for record in of(records, DesiredReached)} == {"identify"}
+    assert all(len(encode(record)) < 2_000 for record in records if not isinstance(record, SampleBlock))
 
 
 async def test_the_diagnosis_is_said_again_before_the_backlog_once_the_hub_is_heard(
