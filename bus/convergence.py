@@ -6,11 +6,12 @@ again after the restart. Both sides publish what they own again at each connect:
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -18,13 +19,15 @@ from bus import desired, envelope, topics
 from bus.desired import Act, DesiredState, Result
 from bus.envelope import KeyId, SigningKey
 from bus.errors import CommuneError, UnavailableError, UntrustedError, WrongInputError
-from bus.files import replace_file
+from bus.files import is_shortage, replace_file
 from bus.identifiers import DeviceId, SiteId
 from bus.link import Incoming, LinkBase
 from bus.logs import fields
 from bus.messages import DESIRED_TYPE, REPORTED_TYPE, Desired, Reached, Reported, encode
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Handler = Callable[[msgspec.Raw], Awaitable[str | None]]
 _desired = msgspec.json.Decoder(Desired)
@@ -40,6 +43,7 @@ class ConvergenceCounters:
     acts: int = 0
     refused: int = 0
     failed: int = 0
+    report_refused: int = 0
     disk_errors: int = 0
 
 
@@ -70,7 +74,7 @@ class Converger:
         self._file = state_file
         self._on_reached = on_reached
         self._properties: dict[str, _Property] = {}
-        self._state = _load(state_file)
+        self._state = _recall(state_file, DesiredState)
         for issuer in issuer_keys:
             link.subscribe(topics.desired(site, issuer), self._take)
         link.watch(on_connect=self._report)
@@ -79,7 +83,7 @@ class Converger:
         """Have `handler` bring property `name` to a value (JSON bytes); what it returns is reported as detail.
 
         `WrongInputError` from it means refused, any other error failed. With `ends_process` it is noted as done before
-        the handler is called, for it may never return.
+        the handler is called, for it may never return; once noted it is called, whatever fails in between.
         """
         self._properties[name] = _Property(handler, ends_process)
 
@@ -126,14 +130,23 @@ class Converger:
         known = self._properties.get(act.name)
         if known is None:
             await self._settle(act, "refused", "this device does not know the property")
-        elif known.ends_process and not kept:
-            await self._settle(act, "failed", "not obeyed: the disk took no note, so it would be obeyed for ever")
         elif known.ends_process:
-            await self._settle(act, "done", "")
-            await self._report()
-            await self._run(known.handler, act)
+            await self._end_process(act, known.handler, kept=kept)
         else:
             result, detail = await self._run(known.handler, act)
+            await self._settle(act, result, detail)
+
+    async def _end_process(self, act: Act, handler: Handler, *, kept: bool) -> None:
+        before = self._state
+        self._state = desired.settle(before, act, "done")
+        if not kept or not self._keep():
+            self._state = before
+            await self._settle(act, "failed", "not obeyed: the disk took no note, so it would be obeyed for ever")
+            return
+        await self._tell(act, "done", "")
+        await self._report()
+        result, detail = await self._run(handler, act)
+        if result != "done":
             await self._settle(act, result, detail)
 
     async def _run(self, handler: Handler, act: Act) -> tuple[Result, str]:
@@ -152,9 +165,15 @@ class Converger:
         self.counters.failed += result == "failed"
         self._state = desired.settle(self._state, act, result, detail)
         self._keep()
+        await self._tell(act, result, detail)
+
+    async def _tell(self, act: Act, result: Result, detail: str) -> None:
         log.info("desired property %s", fields(issuer=act.issuer, name=act.name, result=result, detail=detail))
         if self._on_reached is not None:
-            await self._on_reached(act.issuer, act.name, Reached(act.version, result, detail))
+            try:
+                await self._on_reached(act.issuer, act.name, Reached(act.version, result, detail))
+            except Exception:
+                log.exception("listener failed %s", fields(issuer=act.issuer, name=act.name))
 
     async def _report(self) -> None:
         reported = Reported(self._device, self.reached)
@@ -163,6 +182,9 @@ class Converger:
             await self._link.publish(topic, encode(reported), content_type=REPORTED_TYPE, retain=True)
         except UnavailableError:
             return  # it is reported at the next connect
+        except CommuneError as error:
+            self.counters.report_refused += 1
+            log.error("report refused %s", fields(topic=topic, error=error))
 
     def _keep(self) -> bool:
         try:
@@ -180,7 +202,10 @@ class _IssuerFile(msgspec.Struct):
 
 
 class DesiredIssuer:
-    """Desires something of the devices of a site, and hears how far they are."""
+    """Desires something of the devices of a site, and hears how far they are.
+
+    Where the file of its wishes cannot be read it is set aside, and nothing is desired until the next wish.
+    """
 
     def __init__(
         self,
@@ -202,10 +227,7 @@ class DesiredIssuer:
         self._on_reported = on_reported
         self._reached: dict[DeviceId, dict[str, Reached]] = {}
         self._lock = asyncio.Lock()
-        try:
-            self._document = msgspec.json.decode(state_file.read_bytes(), type=_IssuerFile)
-        except (OSError, msgspec.MsgspecError):
-            self._document = _IssuerFile()
+        self._document = _recall(state_file, _IssuerFile)
         link.subscribe(topics.reported(site, "+"), self._hear)
         link.watch(on_connect=self.publish)
 
@@ -271,11 +293,20 @@ class DesiredIssuer:
             await self._on_reported(place.device, self._reached[place.device])
 
 
-def _load(state_file: Path) -> DesiredState:
+def _recall(state_file: Path, kind: type[T]) -> T:
+    """What the file holds. Begins anew where there is none, and where it is unreadable: then it is set aside."""
     try:
-        return msgspec.json.decode(state_file.read_bytes(), type=DesiredState)
+        return msgspec.json.decode(state_file.read_bytes(), type=kind)
     except FileNotFoundError:
-        return DesiredState()
-    except (OSError, msgspec.MsgspecError) as error:
-        log.error("desired state lost, begins anew %s", fields(file=state_file, error=error))
-        return DesiredState()
+        return kind()
+    except OSError as error:
+        if is_shortage(error):
+            raise UnavailableError(f"{state_file} cannot be read now: {error}") from error
+        reason: Exception = error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        reason = error
+    aside = state_file.with_name(f"{state_file.name}.unreadable")
+    log.error("what is desired is lost, begins anew %s", fields(file=state_file, error=reason, kept_as=aside.name))
+    with contextlib.suppress(OSError):
+        state_file.replace(aside)
+    return kind()

@@ -1,11 +1,20 @@
-"""Writing files that survive a power cut.
+"""Writing files that survive a power cut, and what to think of one that cannot be read.
 
 Renaming is not enough: without fsync of the file and of its folder a cut leaves the new name with no bytes in it
 (measured: 200 of 200). Write, fsync, replace, fsync the folder.
 """
 
+import errno
 import os
 from pathlib import Path
+from typing import Final
+
+_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EINTR}
+
+
+def is_shortage(error: OSError) -> bool:
+    """Whether descriptors or memory ran out: the file is as good as it was, and can be read later."""
+    return error.errno in _SHORTAGES
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o640) -> None:

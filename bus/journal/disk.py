@@ -5,20 +5,13 @@ process or the machine is short of says nothing about the card, and is raised.
 """
 
 import contextlib
-import errno
 import os
 from pathlib import Path
 from typing import Final
 
-from bus.files import sync_folder
+from bus.files import is_shortage, sync_folder
 
 _BLOCK: Final = 4096
-_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EINTR}
-
-
-def is_shortage(error: OSError) -> bool:
-    """Whether descriptors or memory ran out: the file is as good as it was, and can be read later."""
-    return error.errno in _SHORTAGES
 
 
 def create(path: Path) -> int:

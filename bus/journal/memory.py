@@ -11,8 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from bus.files import replace_file
-from bus.journal.disk import is_shortage
+from bus.files import is_shortage, replace_file
 from bus.journal.ledger import ConsumerState
 from bus.journal.stream import Held, Stream
 from bus.messages import EntryClass, Range

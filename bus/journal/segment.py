@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from bus.files import sync_folder
+from bus.files import is_shortage, sync_folder
 from bus.journal import disk
 from bus.journal.frame import Frame, Junk, Reader, link, pack, scan, seed_of
 from bus.messages import EntryClass
@@ -168,7 +168,7 @@ def check_bytes(segment: Segment) -> bool:
         with opened(segment.path) as descriptor:
             segment.checked = checksum(descriptor, segment.size) == segment.seal_crc
     except OSError as error:
-        if disk.is_shortage(error):
+        if is_shortage(error):
             raise
         return False
     return segment.checked

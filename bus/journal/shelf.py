@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from bus.entries import JournalOpened
+from bus.files import is_shortage
 from bus.journal import disk
 from bus.journal import segment as segments
 from bus.journal.frame import Frame, scan, seed_of
@@ -93,7 +94,7 @@ class Shelf:
                     return sealed
             return self.mend(path, place, durable=max(stream.head, sealed.last if sealed else 0), limit=limit)
         except OSError as error:
-            if disk.is_shortage(error):
+            if is_shortage(error):
                 raise
             self.counters.disk_errors += 1
             _log.error("segment cannot be read %s", fields(file=place.name, error=error))
@@ -183,7 +184,7 @@ class Shelf:
         except ValueError:
             return None
         except OSError as error:
-            if disk.is_shortage(error):
+            if is_shortage(error):
                 raise
             return None
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from bus import desired, envelope, topics
 from bus.convergence import Converger, DesiredIssuer
 from bus.desired import Act, DesiredState
 from bus.envelope import SigningKey
-from bus.errors import UnavailableError, WrongInputError
+from bus.errors import UnavailableError, UntrustedError, WrongInputError
+from bus.files import replace_file
 from bus.link import Incoming
 from bus.messages import DESIRED_TYPE, REPORTED_TYPE, STATUS_TYPE, Desired, Reached, Reported, encode
 from bus.mqtt import Backoff, Link
@@ -295,3 +298,99 @@ async def test_a_report_of_what_is_not_desired_is_not_remembered(broker: Broker,
         await until(lambda: bool(told))
     assert told == [(DEVICE, {"volume": Reached(1000, "done")})]
     assert issuer.reached("stranger") == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"version": "x"}', b"\xff", b"[" * 100_000])
+async def test_an_issuers_unreadable_file_is_told_and_set_aside(
+    broker: Broker, tmp_path: Path, site: str, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = SigningKey.generate()
+    (tmp_path / "issued.json").write_bytes(content)
+    async with issuing(broker, site, tmp_path, key) as issuer:
+        assert issuer.version == 0
+        assert "what is desired is lost" in caplog.text
+        assert (tmp_path / "issued.json.unreadable").read_bytes() == content
+        assert await issuer.desire(DEVICE, "volume", 1) == 1000
+    assert (tmp_path / "issued.json.unreadable").read_bytes() == content
+    async with issuing(broker, site, tmp_path, key) as issuer:
+        assert issuer.version == 1000
+
+
+async def test_a_moment_without_descriptors_loses_no_wishes(
+    broker: Broker, tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = SigningKey.generate()
+    async with issuing(broker, site, tmp_path, key) as issuer:
+        await issuer.desire(DEVICE, "volume", 1)
+
+    def refuse(_: Path) -> bytes:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    file = tmp_path / "issued.json"
+    async with Link(broker.config, f"{site}-agent") as link:
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "read_bytes", refuse)
+            with pytest.raises(UnavailableError, match="cannot be read now"):
+                DesiredIssuer(link, site=site, issuer="agent", key=key, state_file=file, now_ms=lambda: 1000)
+    async with issuing(broker, site, tmp_path, key) as issuer:
+        assert issuer.version == 1000
+
+
+@pytest.mark.parametrize("trouble", ["report", "record"])
+async def test_a_restart_noted_as_done_is_performed_whatever_fails_in_between(
+    broker: Broker, tmp_path: Path, site: str, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = SigningKey.generate()
+    device = Device(broker, site, tmp_path, {key.key_id: key.public_bytes})
+    failed: list[str] = []
+
+    async def refuse(*_: object, **__: object) -> None:
+        failed.append(trouble)
+        raise UntrustedError("the broker refused a message (not authorized)")
+
+    if trouble == "report":
+        monkeypatch.setattr(device.link, "publish", refuse)
+    else:
+        monkeypatch.setattr(device.converger, "_on_reached", refuse)
+    async with device.link, issuing(broker, site, tmp_path, key) as issuer:
+        await device.link.ready()
+        await issuer.desire(DEVICE, "restart", "now")
+        await until(lambda: device.seen == [("restart", "now")])
+        await issuer.desire(DEVICE, "volume", 3)
+        await until(lambda: ("volume", 3) in device.seen)
+    assert failed
+    assert device.converger.reached["agent"]["restart"].result == "done"
+    assert device.link.counters.handler_errors == 0
+
+
+async def test_a_disk_that_fills_up_between_the_notes_obeys_no_restart(
+    broker: Broker, tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = SigningKey.generate()
+    device = Device(broker, site, tmp_path, {key.key_id: key.public_bytes})
+    real, notes = replace_file, 0
+
+    def filling(path: Path, content: bytes) -> None:
+        nonlocal notes
+        if path == device.file:
+            notes += 1
+            if notes > 1:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(path, content)
+
+    monkeypatch.setattr("bus.convergence.replace_file", filling)
+    async with device.link, issuing(broker, site, tmp_path, key) as issuer:
+        await device.link.ready()
+        await issuer.desire(DEVICE, "restart", 1)
+        await until(lambda: "restart" in issuer.reached(DEVICE))
+        assert issuer.reached(DEVICE)["restart"].result == "failed"
+    assert device.seen == []
+
+
+async def test_a_restart_that_could_not_be_done_is_told(broker: Broker, tmp_path: Path, site: str) -> None:
+    key = SigningKey.generate()
+    device = Device(broker, site, tmp_path, {key.key_id: key.public_bytes})
+    async with device.link, issuing(broker, site, tmp_path, key) as issuer:
+        await device.link.ready()
+        await issuer.desire(DEVICE, "restart", "wrong")
+        await until(lambda: issuer.reached(DEVICE).get("restart", Reached(0, "done")).result == "refused")
