@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from bus import ranges
 from bus.config import ConfigError
-from bus.entries import EventNoted
+from bus.entries import KINDS, EventNoted
 from bus.envelope import Sealed
-from bus.messages import BATCH_TYPE, Batch, encode
+from bus.messages import BATCH_TYPE, Batch, EntryClass, encode
 from hub import ordinals
 from hub.admission import Admitted, Reason, Rejected, admit
 from hub.config import load
 from hub.ingest import Held, judge, read_items
+from hub.projections import Source, project
 from hub.roster import Roster
 from tests.hub.sender import Sender, roster_of
 
@@ -115,6 +116,31 @@ def test_whatever_a_device_signs_is_answered(nonsense: object) -> None:
             assert result.raw == body
 
 
+LONG = "".join(random.Random(2).choices("abcdefgh", k=3_000))
+numbers = st.sampled_from([0, -1, 2**31, 2**63 - 1, 2**63, -(2**63), 10**30, 10**400]) | st.integers()
+values = st.recursive(
+    st.none() | st.booleans() | numbers | st.floats(allow_nan=False) | st.text() | st.just(LONG),
+    lambda of: st.lists(of, max_size=3) | st.dictionaries(st.text(max_size=3), of, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(KINDS)), st.data())
+def test_whatever_an_entry_says_is_stored_or_set_aside(kind: str, data: st.DataObject) -> None:
+    names = [field.encode_name for field in msgspec.structs.fields(KINDS[kind])]
+    says = data.draw(st.fixed_dictionaries(dict.fromkeys(names, values)))
+    at = {"boot": "b", "mono_ns": 1, "wall_ms": data.draw(numbers), "quality": "held"}
+    body = msgspec.json.encode({"seq": 1, "kind": kind, "at": at, "data": says})
+    klass: EntryClass = "sample" if kind.startswith("sample.") else "record"
+    batch = Batch("d", "0" * 16, klass, 1, 1, [msgspec.Raw(body)], "", [], 1)
+    decision = judge(batch, read_items(batch), Held())
+    assert decision.spans == ((1, 1),)
+    for fresh in decision.fresh:
+        projected = project(Source(1, 1, "s", "d", fresh.entry.at.wall_ms), kind, fresh.data)
+        assert all(write.table is not None for write in projected.writes)
+
+
 def test_another_device_of_the_list_cannot_speak_for_us() -> None:
     mine, other = Sender(), Sender("s0001", "s0001-kiosk-1")
     roster = roster_of(mine, other)
@@ -158,6 +184,16 @@ def test_the_known_list_says_what_is_wrong(tmp_path: Path, text: str, says: str)
     path.write_text(text)
     with pytest.raises(ConfigError, match=says):
         Roster.load(path)
+
+
+@pytest.mark.parametrize("url", ["http://[::1/x", "http://h:99999/x", "http://:9/x", "http://h/x y", "http://x\u00e3/"])
+def test_an_address_that_is_none_is_refused_at_once(tmp_path: Path, url: str) -> None:
+    path = tmp_path / "hub.toml"
+    path.write_text(f'[remote_write]\nurl = "{url}"\n')
+    with pytest.raises(ConfigError, match="line"):
+        load(path)
+    path.write_text('[remote_write]\nurl = "https://[::1]:9090/api/v1/write"\n')
+    assert load(path).remote_write is not None
 
 
 def test_paths_stand_beside_the_file(tmp_path: Path) -> None:

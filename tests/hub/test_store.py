@@ -1,6 +1,8 @@
 """Ingest against real stores: what is held, what is said, and what is written beside."""
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -25,6 +27,8 @@ from bus.entries import (
 )
 from bus.messages import Entry, Lost, encode
 from hub import schema
+from hub.admission import Reason, Rejected
+from hub.counters import raise_counter
 from hub.current import current
 from hub.database import Database
 from hub.store import Outcome, Store
@@ -347,6 +351,59 @@ def test_receipts_never_go_back_in_time(database: Database, sender: Sender) -> N
     fill(sender, 1)
     times = [give(store, sender, (1, 1)).receipts[0].at_ms for _ in range(4)]
     assert times == sorted(times)
+
+
+def test_a_new_run_is_dated_later_than_the_receipt_before(database: Database, sender: Sender) -> None:
+    now_ms = [START_MS]
+    fill(sender, 1)
+    receipts = []
+    for _ in range(2):
+        store = Store(database, now_ms=lambda: now_ms[0])
+        store.open(roster_of(sender))
+        receipts.append(give(store, sender, (1, 1)).receipts[0])
+        now_ms[0] -= 240_000  # the hub's clock is put back, and the hub starts anew
+    first, second = receipts
+    assert first.run != second.run
+    assert first.at_ms < second.at_ms
+
+
+def test_a_beacon_never_goes_back_in_time_within_its_run(database: Database, sender: Sender) -> None:
+    now_ms = [START_MS]
+    stores = [Store(database, now_ms=lambda: now_ms[0]) for _ in range(2)]  # two hubs on one store
+    stores[0].open(roster_of(sender))
+    first = stores[0].beacon()
+    now_ms[0] -= 600_000
+    back = stores[0].beacon()
+    assert back == first
+    now_ms[0] = START_MS + 1
+    assert stores[0].beacon() == (first[0], START_MS + 1)
+    now_ms[0] = START_MS - 600_000
+    run, at_ms = stores[1].beacon()  # a run of its own, for it has just started: dated anew
+    assert run != first[0]
+    assert at_ms == now_ms[0]
+
+
+def test_two_hubs_count_at_once(store: Store, store_url: str) -> None:
+    other = Database(store_url)
+    second = Store(other)
+    begun = threading.Event()
+
+    def refuse(number: int) -> None:
+        begun.set()
+        second.reject([Rejected("", Reason.UNKNOWN_DEVICE, str(number))])
+        with other.write() as connection:
+            raise_counter(connection, "series", "name", 2)
+
+    with ThreadPoolExecutor(1) as thread:
+        with store.database.write() as connection:
+            store._reject(connection, [Rejected("", Reason.UNKNOWN_DEVICE, "x")])
+            raise_counter(connection, "series", "name", 1)
+            waits = thread.submit(refuse, 1)
+            begun.wait()
+        waits.result()
+    assert [row._mapping["count"] for row in rows(store, schema.rejected)] == [2]
+    assert [row.value for row in rows(store, schema.counter)] == [3]
+    other.close()
 
 
 def test_who_left_the_known_list_stays_unknown(store: Store, sender: Sender) -> None:
