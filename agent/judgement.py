@@ -97,7 +97,7 @@ def take_result(state: State, result: ProbeResult) -> State:
 def take_network(state: State, network: NetworkState) -> tuple[State, list[EntryData]]:
     """Ports, addresses or routes have changed. A port that can be used again, or another way out, starts all anew."""
     name, before = state.rules.port, state.network
-    ports = port_changes.follow_all(dict(state.ports), network)
+    ports = port_changes.follow_all(dict(state.ports), network, window_ns=state.rules.pace.flap_window_ns)
     was, now = _usable(before, name), _usable(network, name)
     if before is None or was != now:
         state = replace(state, port_since_ns=network.mono_ns)
