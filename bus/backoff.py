@@ -1,7 +1,9 @@
 """How long to wait before trying again: full jitter, so that a province does not come back in one second.
 
 The delay is drawn evenly from nothing up to a ceiling that doubles with each failure ("Exponential Backoff And Jitter",
-Marc Brooker, 2015: full jitter does the least work of the variants compared there). Pure: the draw is an input.
+Marc Brooker, 2015: full jitter does the least work of the variants compared there). The first ceiling is what spreads
+those that lose the same broker in the same instant: at 5 s, 166 of them return at about 33 a second, and half of them
+within 2.5 s. Pure: the draw is an input.
 """
 
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ _DOUBLINGS = 16  # beyond it every cap in use has long been reached
 class Backoff:
     """`first_s` is the ceiling of the first delay, `cap_s` of the last."""
 
-    first_s: float = 1.0
+    first_s: float = 5.0
     cap_s: float = 60.0
 
     def delay_s(self, failures: int, draw: float) -> float:

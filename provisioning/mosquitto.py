@@ -9,6 +9,7 @@ This file only writes text; `provisioning.supervisor` or systemd runs the broker
 """
 
 import os
+import zlib
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
@@ -21,7 +22,7 @@ from bus.identifiers import SiteId
 # What bus.mqtt takes as well; a larger packet ends its sender's connection.
 MAX_PACKET_BYTES: Final = 2 * 1024 * 1024
 KEEPALIVE_S: Final = 15
-RECONNECT_FIRST_S: Final = 1
+RECONNECT_FIRST_S: Final = range(1, 7)
 RECONNECT_LAST_S: Final = 30
 
 
@@ -122,6 +123,15 @@ def _listener_lines(listener: Listener) -> list[str]:
     return [*lines, "allow_anonymous true"]
 
 
+def reconnect_first_s(site: SiteId) -> int:
+    """Seconds before a bridge's first return, the base of Mosquitto's jitter.
+
+    Mosquitto waits exactly the base after a good connection was lost; only from the second time on does it draw. One
+    base for all would bring a province back in one second, so each site has its own.
+    """
+    return RECONNECT_FIRST_S[zlib.crc32(site.encode()) % len(RECONNECT_FIRST_S)]
+
+
 def _bridge_lines(bridge: Bridge) -> list[str]:
     crossing = bridged_topics(bridge)
     lines = [
@@ -136,7 +146,7 @@ def _bridge_lines(bridge: Bridge) -> list[str]:
         "notifications_local_only true",
         f"keepalive_interval {KEEPALIVE_S}",
         "start_type automatic",
-        f"restart_timeout {RECONNECT_FIRST_S} {RECONNECT_LAST_S}",
+        f"restart_timeout {reconnect_first_s(bridge.site)} {RECONNECT_LAST_S}",
     ]
     if bridge.tls is not None:
         lines += [
