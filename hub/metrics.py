@@ -158,6 +158,7 @@ def _journals(connection: Connection) -> Iterator[Metric]:
 def _refusals(connection: Connection) -> Iterator[Metric]:
     site, device, aside, refused = schema.site, schema.device, schema.quarantine, schema.rejected
     gone = schema.quarantine_dropped
+    dropped: Counter[tuple[str, ...]] = Counter()
     counts: Counter[tuple[str, ...]] = Counter()  # those included whose bytes had to go: a counter never falls
     kept = CounterMetricFamily(
         "commune_quarantined", "Entries and batches set aside raw.", labels=[*_DEVICE, "verdict", "reason"]
@@ -175,8 +176,22 @@ def _refusals(connection: Connection) -> Iterator[Metric]:
         .join(site, site.c.id == device.c.site_id)
     ):
         counts[tuple(row[:5])] += row[5]
+        dropped[tuple(row[:3])] += row[5]
     for of, count in counts.items():
         kept.add_metric(of, count)
+    for row in connection.execute(
+        select(site.c.code, site.c.id, aside.c.device_id, func.count())
+        .join(device, device.c.id == aside.c.device_id)
+        .join(site, site.c.id == device.c.site_id)
+        .where(aside.c.kept.is_(False))
+        .group_by(site.c.code, site.c.id, aside.c.device_id)
+    ):
+        dropped[tuple(row[:3])] += row[3]
+    bytes_gone = CounterMetricFamily(
+        "commune_quarantine_dropped", "Of these, those whose bytes had to make room for later ones.", labels=_DEVICE
+    )
+    for of, count in dropped.items():
+        bytes_gone.add_metric(of, count)
     rejected = CounterMetricFamily(
         "commune_rejected_messages",
         "Messages without a receipt; no device: not on the list.",
@@ -199,7 +214,7 @@ def _refusals(connection: Connection) -> Iterator[Metric]:
         .group_by(site.c.code, site.c.id, event.c.device_id, event.c.event)
     ):
         noticed.add_metric(row[:4], row[4])
-    yield from (kept, rejected, noticed)
+    yield from (kept, bytes_gone, rejected, noticed)
 
 
 def _export(connection: Connection) -> Iterator[Metric]:

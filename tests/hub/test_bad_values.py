@@ -37,6 +37,7 @@ from hub.metrics import Metrics
 from hub.rollup import roll
 from hub.store import Store
 from tests.hub.cluster import Cluster
+from tests.hub.mutations import entry
 from tests.hub.sender import START_MS, Sender, roster_of
 
 LAST = 2**63 - 1
@@ -106,13 +107,29 @@ def test_what_no_check_knows_of_is_found_by_halving(
     assert (again.receipts[0].stored, again.breaks) == ([(1, 21)], 0)
 
 
+def test_whatever_value_stands_in_an_entry_it_is_answered(store: Store, sender: Sender) -> None:
+    rng = random.Random(11)
+    for line in (sender.record, sender.sample):
+        for number in range(300 if line is sender.record else 60):
+            sender.add_raw(entry(rng, number + 1, line.klass), line=line)
+        for first in range(1, len(line.entries) + 1, 20):
+            outcome = store.ingest([sender.admitted(sender.batch(first, first + 19, line=line))])
+            assert outcome.rejected == []
+            assert outcome.receipts[0].stored == [(1, min(first + 19, len(line.entries)))]
+            assert "unstorable" not in {one.reason for one in outcome.receipts[0].refused}
+    roll(store.database)
+    assert Metrics(store.database, Live(), silent_after_s=90).text()
+    with store.database.read() as connection:
+        assert connection.execute(select(schema.rejected)).all() == []
+
+
 def test_numbers_beyond_the_last_are_no_batch(store: Store, sender: Sender) -> None:
     batch = Batch(sender.device, sender.record.epoch, "record", 1, 1, [msgspec.Raw(b"{}")] * 2, "", [], LAST)
     result = admit(sender.topic, sender.seal(batch), roster_of(sender))
     assert isinstance(result, Rejected)
     assert result.reason is Reason.UNREADABLE
-    entry = b'{"seq":%d,"kind":"a.b","at":{"boot":"b","mono_ns":1,"wall_ms":1,"quality":"held"},"data":{}}' % LAST
-    unsaid = msgspec.structs.replace(batch, first=0, entries=[msgspec.Raw(entry), msgspec.Raw(b"{}")])
+    last = b'{"seq":%d,"kind":"a.b","at":{"boot":"b","mono_ns":1,"wall_ms":1,"quality":"held"},"data":{}}' % LAST
+    unsaid = msgspec.structs.replace(batch, first=0, entries=[msgspec.Raw(last), msgspec.Raw(b"{}")])
     outcome = store.ingest([sender.admitted(unsaid)])
     assert outcome.receipts[0].stored == [(LAST, LAST)]
 

@@ -15,6 +15,8 @@ from bus.journal import Journal
 from bus.messages import Batch, Receipt
 from bus.ranges import Ranges, covers, union
 from hub import quarantine, schema
+from hub.live import Live
+from hub.metrics import Metrics
 from hub.receipts import share
 from hub.store import Store
 from tests.hub.sender import START_MS, Sender
@@ -136,6 +138,10 @@ def test_a_device_gone_wrong_does_not_fill_the_store(
         rows = connection.execute(select(schema.quarantine).order_by(schema.quarantine.c.seq)).all()
     assert [row.seq for row in rows if row.kept] == [17, 18, 19, 20]
     assert {bytes(row.raw) for row in rows if not row.kept} == {b""}
+    shown = Metrics(store.database, Live(), silent_after_s=90).text().decode()
+    of = f'commune="code-{sender.site}",device="{sender.device}"'
+    assert f'commune_quarantined_total{{{of},reason="broken",site="{sender.site}",verdict="quarantined"}} 20.0' in shown
+    assert f'commune_quarantine_dropped_total{{{of},site="{sender.site}"}} 16.0' in shown
     # Its numbers are stored, and other bytes under one of them are a conflict as before.
     (receipt,) = store.ingest([sender.admitted(sender.batch())]).receipts
     assert (receipt.stored, conflicts(receipt)) == ([(1, 20)], [])
