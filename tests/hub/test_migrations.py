@@ -25,6 +25,10 @@ INSERT INTO boot (id, device_id, boot) VALUES (1, 's0001-agent', 'b');
 INSERT INTO journal (id, device_id, epoch, class, ordinal, first_held, head, chain_breaks, first_seen_ms, last_seen_ms)
  VALUES (1, 's0001-agent', '{epoch}', 'record', 1048576, 1, 2, 0, 5, 5);
 INSERT INTO stored_range (journal_id, first, last) VALUES (1, 1, 2);
+INSERT INTO quarantine (key, device_id, journal_id, seq, verdict, reason, detail, digest, raw, received_ms, times)
+ VALUES ('a', 's0001-agent', 1, 1, 'conflict', 'conflict', '', {digest}, {digest}, 5, 1),
+ ('b', 's0001-agent', 1, 1, 'conflict', 'conflict', '', {digest}, {digest}, 5, 1),
+ ('c', 's0001-agent', 1, 2, 'conflict', 'conflict', '', {digest}, {digest}, 5, 1);
 INSERT INTO entry (journal_id, seq, kind, unknown_kind, boot_id, mono_ns, raw_wall_ms, quality, wall_ms, anchored,
  received_ms, digest, data) VALUES (1, 1, 'event.noted', false, 1, 1, 1, 'trusted', 1, false, 5, {digest}, '{{}}');
 """
@@ -49,6 +53,7 @@ def test_from_the_first_release(database: Database, sender: Sender) -> None:
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
     receipt = store.ingest([sender.admitted(sender.batch(1, 0))]).receipts[0]
     assert receipt.stored == [(1, 2)]
+    assert [(one.seq, one.verdict) for one in receipt.refused] == [(1, "conflict"), (2, "conflict")]
     assert receipt.at_ms >= 9_000_000_000_000
 
 
