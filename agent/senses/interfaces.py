@@ -22,6 +22,7 @@ _DUPLEX: Final[dict[int, Duplex]] = {
     psutil.NIC_DUPLEX_HALF: Duplex.HALF,
     psutil.NIC_DUPLEX_UNKNOWN: Duplex.UNKNOWN,
 }
+_ARPHRD_LOOPBACK: Final = 772  # linux/if_arp.h
 _SPEED_UNKNOWN_MBIT: Final = 65_535  # what some drivers give for "unknown", cut to 16 bits
 
 
@@ -29,18 +30,16 @@ def read_network(*, sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc
     """All ports but the loopback, and all default routes, lowest metric first."""
     counters = psutil.net_io_counters(pernic=True)
     ports: dict[str, PortState] = {}
-    for name, stats in psutil.net_if_stats().items():
-        flags = stats.flags.split(",")
-        if "loopback" in flags:
+    for name, (loopback, carrier, speed, duplex) in _stats(sys_root).items():
+        if loopback:
             continue
         counted = counters.get(name)
-        speed = stats.speed if 0 < stats.speed < _SPEED_UNKNOWN_MBIT else None
         ports[name] = PortState(
             name=name,
             present=True,
-            carrier="running" in flags,
-            speed_mbit=speed,
-            duplex=_DUPLEX.get(stats.duplex, Duplex.UNKNOWN),
+            carrier=carrier,
+            speed_mbit=speed if speed is not None and 0 < speed < _SPEED_UNKNOWN_MBIT else None,
+            duplex=duplex,
             addresses=_addresses(name),
             rx_errors=counted.errin if counted else 0,
             tx_errors=counted.errout if counted else 0,
@@ -49,6 +48,28 @@ def read_network(*, sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc
             carrier_changes=_number(sys_root / "class/net" / name / "carrier_changes"),
         )
     return NetworkState(mono_ns=time.monotonic_ns(), ports=ports, routes=_default_routes(proc_root))
+
+
+def _stats(sys_root: Path) -> dict[str, tuple[bool, bool, int | None, Duplex]]:
+    """Each port: is it the loopback, has it a carrier, its speed in Mbit/s and its duplex."""
+    try:
+        return {
+            name: (
+                "loopback" in stats.flags.split(","),
+                "running" in stats.flags.split(","),
+                stats.speed,
+                _DUPLEX.get(stats.duplex, Duplex.UNKNOWN),
+            )
+            for name, stats in psutil.net_if_stats().items()
+        }
+    except OSError:
+        # psutil gives up on all ports where the kernel answers one question not at all (ethtool's, under an emulator).
+        return {port.name: _stats_of(port) for port in (sys_root / "class/net").iterdir() if port.is_dir()}
+
+
+def _stats_of(port: Path) -> tuple[bool, bool, int | None, Duplex]:
+    duplex = {"full": Duplex.FULL, "half": Duplex.HALF}.get(_text(port / "duplex"), Duplex.UNKNOWN)
+    return _number(port / "type") == _ARPHRD_LOOPBACK, _number(port / "carrier") == 1, _number(port / "speed"), duplex
 
 
 def _addresses(name: str) -> tuple[str, ...]:
@@ -108,6 +129,13 @@ def _lines(path: Path) -> list[str]:
 
 def _number(path: Path) -> int:
     try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
+        return int(_text(path))
+    except ValueError:
         return 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -1,10 +1,14 @@
 import asyncio
+import errno
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
-from agent.observations import NetworkState
+import pytest
+
+from agent.observations import Duplex, NetworkState
 from agent.senses.interfaces import read_network
 from agent.senses.linkwatch import LinkWatch
 from agent.senses.netlink import Doorbell
@@ -165,3 +169,28 @@ def test_loopback_is_no_port_and_veth_has_its_speed(lab: Lab) -> None:
     assert set(state.ports) == {"up0"}
     assert state.ports["up0"].speed_mbit == 10_000
     assert state.ports["up0"].present
+
+
+def test_where_the_kernel_knows_no_ethtool_ports_are_read_from_sysfs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under an emulator of another processor: psutil then gives up on all ports at once."""
+    told = {
+        "lo": {"type": "772", "carrier": "1", "carrier_changes": "0"},
+        "eth0": {"type": "1", "carrier": "1", "speed": "100", "duplex": "half", "carrier_changes": "7"},
+        "eth1": {"type": "1", "carrier": "0", "speed": "-1", "duplex": "unknown"},
+    }
+    for name, files in told.items():
+        (tmp_path / "class/net" / name).mkdir(parents=True)
+        for file, text in files.items():
+            (tmp_path / "class/net" / name / file).write_text(f"{text}\n")
+
+    def refuse() -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("psutil.net_if_stats", refuse)
+    ports = read_network(sys_root=tmp_path).ports
+    assert set(ports) == {"eth0", "eth1"}
+    assert (ports["eth0"].carrier, ports["eth0"].speed_mbit, ports["eth0"].duplex) == (True, 100, Duplex.HALF)
+    assert ports["eth0"].carrier_changes == 7
+    assert (ports["eth1"].carrier, ports["eth1"].speed_mbit, ports["eth1"].duplex) == (False, None, Duplex.UNKNOWN)
