@@ -128,6 +128,10 @@ SCENARIOS: dict[str, tuple[Series, Firing]] = {
         THREE | {'commune_hub_store_failures_total{job="hub",instance="h"}': f"0+0x{60 * MINUTE} 0+1x{120 * MINUTE}"},
         {"59m": set(), "65m": {("HubStoreFailing", "")}},
     ),
+    "a task of the hub breaks once": (
+        THREE | {'commune_hub_faults_total{job="hub",instance="h",reason="rollup"}': step("_", 1, at_minute=60)},
+        {"59m": set(), "61m": {("HubFault", "")}, "80m": set()},
+    ),
     "history is not taken": (
         THREE
         | {
