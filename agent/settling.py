@@ -2,7 +2,8 @@
 
 A break shows at different rungs at different moments of a second. So a finding waits until each of its witnesses has
 been asked since the newest turn of events began and none is in two minds; then the evidence is of one piece. It waits
-`CAP_NS` at the most. What shows only over time (loss, a lease that may still come) is held for as long as that takes.
+`CAP_NS` at the most. Lines that were down together are mended together: the last of them is given a moment before it is
+told alone. What shows only over time (loss, a lease that may still come) is held for as long as that takes.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from agent.diagnosis import Finding
 from agent.ladder import NS_PER_S, State, View
 
 CAP_NS: Final = 4 * NS_PER_S
+TOGETHER_NS: Final = 2 * NS_PER_S
 UNREST_NS: Final = 10 * NS_PER_S  # what keeps changing is told as it stands after so long
 
 _HOLDS_S: Final[dict[Cause, float]] = {
@@ -48,6 +50,8 @@ def settle(
     state = replace(state, next=replace(finding, since_ns=state.next.since_ns if state.next else finding.since_ns))
     waited_ns = now_ns - state.next_ns
     hold_ns = int(_hold_s(finding.cause, loss_hold_s) * NS_PER_S)
+    if state.told is not None and finding.subject in state.told.also:
+        hold_ns = max(hold_ns, TOGETHER_NS)
     ripe = finding.sure or (waited_ns >= hold_ns and is_ripe(finding, views, now_ns))
     if ripe or waited_ns >= hold_ns + CAP_NS or now_ns - state.unrest_ns >= hold_ns + UNREST_NS:
         return Settling(told=state.next)

@@ -320,6 +320,28 @@ def test_warnings_are_told_only_when_nothing_is_wrong() -> None:
     assert world.told()[-1] == ("certificate-ending", "ky-so")
 
 
+@pytest.mark.parametrize("first", ["vnpt", "viettel"])
+def test_two_lines_that_come_back_a_moment_apart_are_one_mending(first: str) -> None:
+    lines = {"vnpt", "viettel"}
+    world = started()
+    world.broken = set(lines)
+    world.run(8)
+    world.broken = lines - {first}
+    world.run(1.2)
+    world.broken = set()
+    world.run(8)
+    assert world.told()[1:] == [("internet-down", "vnpt"), FINE]
+
+
+def test_of_two_lines_the_one_that_stays_down_is_told() -> None:
+    world = started()
+    world.broken = {"vnpt", "viettel"}
+    world.run(8)
+    world.broken = {"viettel"}
+    world.run(8)
+    assert world.told()[1:] == [("internet-down", "vnpt"), ("spare-line-down", "viettel")]
+
+
 def test_what_is_still_to_come_is_told_again_when_less_time_is_left_not_each_day() -> None:
     world = started()
     for days in (29.0, 25.0, 14.5, 14.0, 9.0, 6.9, 0.4):
