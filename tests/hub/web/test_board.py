@@ -202,7 +202,8 @@ async def test_what_a_device_says_is_shown_and_never_run(own_hub: Hub) -> None:
     evil = '<script>alert(1)</script>" onload="x {0} {name} \u202e'
     box = province.Box(province.roster(), "s0012-agent", "e" * 16)
     box.write(JournalOpened("new"), NOW_MS)
-    said = DiagnosisChanged(evil, evil, 10**17, 1.0, Sentence(evil, evil), Sentence(evil, evil), [evil], evil)
+    last_day = 253_402_214_400_000  # 9999-12-31, the last that is taken and too late to be shown
+    said = DiagnosisChanged(evil, evil, last_day, 1.0, Sentence(evil, evil), Sentence(evil, evil), [evil], evil)
     box.write(said, NOW_MS)
     box.write(OutageOpened("x", evil, evil, 0, evil, [evil]), NOW_MS)
     own_hub.store.ingest([box.batch()])
