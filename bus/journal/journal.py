@@ -24,6 +24,7 @@ from bus.clock import Stamp
 from bus.config import JournalConfig
 from bus.entries import EntryData, class_of, kind_of
 from bus.errors import UnavailableError, WrongInputError
+from bus.files import is_shortage
 from bus.journal import ledger
 from bus.journal.frame import ENTRY_LIMIT
 from bus.journal.keeper import Keeper
@@ -278,11 +279,18 @@ def _collect_all(plan: list[Excerpt], chunk: Collector) -> tuple[Segment, int] |
         except FileNotFoundError:
             # The file went: by rule, while we looked, or because somebody removed it.
             return excerpt.segment, excerpt.held[0][0]
-        except OSError:
+        except OSError as error:
+            if not _may_pass(error):
+                return excerpt.segment, excerpt.held[0][0]
             if chunk.entries:  # what stands before the file that cannot be opened is good
                 return None
             raise
     return None
+
+
+def _may_pass(error: OSError) -> bool:
+    """Whether the file is as good as it was: descriptors ran out, or somebody took the right to read it away."""
+    return is_shortage(error) or isinstance(error, PermissionError)
 
 
 def _excerpt(segment: Segment, first: int) -> Excerpt:

@@ -116,7 +116,8 @@ class Shelf:
     def review(self, stream: Stream, segment: Segment, *, growing: bool) -> None:
         """Scan a segment again because reading it met damage. Call with the journal's lock held.
 
-        A file that is gone holds nothing any more. `OSError`: it cannot be read now, and stays as it was known.
+        A file that is gone, or broken as a whole, holds nothing any more; the next open looks at it again. `OSError`:
+        it cannot be read now, and stays as it was known.
         """
         whole = ((segment.place.first, segment.last),)
         try:
@@ -128,9 +129,11 @@ class Shelf:
                 self.counters.quarantined_bytes += sum(len(content) for _, content in findings.junk)
                 return
             fresh = self.mend(segment.path, segment.place, durable=segment.last, limit=segment.last + 1)
-        except FileNotFoundError:
+        except OSError as error:
+            if is_shortage(error) or isinstance(error, PermissionError):
+                raise
             self.counters.disk_errors += 1
-            _log.error("segment is gone %s", fields(file=segment.path.name))
+            _log.error("segment cannot be read %s", fields(file=segment.path.name, error=error))
             if growing:
                 segment.gaps = whole
             else:

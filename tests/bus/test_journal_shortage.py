@@ -142,3 +142,31 @@ def test_a_record_that_a_card_gives_only_sometimes_is_not_sealed_away(
     assert len(read_all(journal, epoch, "record")) == 21
     assert journal.epochs()[0].lost == []
     journal.close()
+
+
+@pytest.mark.parametrize("segment_bytes", [4096, 1 << 20], ids=["sealed", "growing"])
+def test_a_file_that_is_broken_as_a_whole_is_told_and_holds_nothing_else_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segment_bytes: int
+) -> None:
+    """As when its inode is gone: what it held is told as damaged until the next open looks at it again."""
+    journal = open_journal(tmp_path, segment_bytes=segment_bytes)
+    add(journal, *(f"text {number}" for number in range(60)))
+    epoch, files = journal.epoch, segments_of(tmp_path)
+    before = read_all(journal, epoch, "record")
+    real = os.open
+
+    def refuse(path: str | Path, *arguments: int, **options: int) -> int:
+        if Path(path) == files[0]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *arguments, **options)
+
+    with monkeypatch.context() as broken:
+        broken.setattr("bus.journal.segment.os.open", refuse)
+        left = read_all(journal, epoch, "record")
+    (span,) = journal.epochs()[0].lost
+    assert span.first == 1
+    assert set(left) == set(before) - set(range(span.first, span.last + 1))
+    journal.close()
+    again = open_journal(tmp_path, segment_bytes=segment_bytes)
+    assert read_all(again, epoch, "record") == before
+    again.close()
