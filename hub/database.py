@@ -36,7 +36,7 @@ _MIGRATION_LOCK: Final = 0x636F6D6D756E65  # "commune"; pg_advisory_xact_lock's 
 _FULL: Final = 2
 _POOL_WAIT_S: Final = 10  # for a free connection
 # SQLSTATE classes of what we sent wrong: data, a constraint, a statement, a limit of the program (an index's row).
-_OURS: Final = ("22", "23", "42", "54")
+_OURS: Final = ("22", "23", "54")  # a value, a constraint, a limit; not 42: a table or a right is missing
 _OUR_ERRORS: Final = ("DataError", "IntegrityError", "ProgrammingError")
 
 
@@ -161,11 +161,18 @@ def is_ours(error: Exception) -> bool:
     that is gone. What neither the driver nor the store raised is our own mistake.
     """
     if not isinstance(error, DBAPIError):
-        return not isinstance(error, (CommuneError, PoolTimeoutError))
+        return not isinstance(error, (CommuneError, PoolTimeoutError, MemoryError, OSError))
     if error.connection_invalidated:
         return False
     state = getattr(error.orig, "sqlstate", None)
     return state.startswith(_OURS) if state else type(error).__name__ in _OUR_ERRORS
+
+
+def is_of_a_value(error: Exception) -> bool:
+    """Whether one entry's own value is to blame. A defect of ours, or a table that is missing, blames no entry."""
+    if isinstance(error, DBAPIError):
+        return is_ours(error) and type(error).__name__ != "ProgrammingError"
+    return isinstance(error, (ArithmeticError, ValueError, RecursionError))
 
 
 def log_opened(url: str) -> None:

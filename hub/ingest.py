@@ -13,6 +13,7 @@ What always holds (design decision 2):
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Final, Literal
 
 import msgspec
@@ -133,7 +134,8 @@ def halves(batch: Batch, items: Sequence[Item]) -> list[tuple[Batch, Sequence[It
         value = bytes.fromhex(chain)
         for item in items[:at]:
             value = hashlib.sha256(value + item.raw).digest()
-        chain = value.hex()
+        consecutive = all(later.seq == (item.seq or 0) + 1 for item, later in pairwise(items[: at + 1]))
+        chain = value.hex() if consecutive else ""  # over a gap nobody vouches for it
     first, second = ([Raw(item.raw) for item in some] for some in (items[:at], items[at:]))
     return [
         (structs.replace(batch, entries=first), items[:at]),

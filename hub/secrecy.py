@@ -11,6 +11,8 @@ from hub.ratings.periods import day_at, start_ms
 
 KIOSK: Final = "kiosk"
 
+DAY_MS: Final = 86_400_000
+
 
 def tells_votes(part: str, *, raw: bool) -> bool:
     """Whether the journal of a device of this part is to be coarse for somebody; `raw`: he may read single presses."""
@@ -20,3 +22,11 @@ def tells_votes(part: str, *, raw: bool) -> bool:
 def day_ms(at_ms: int) -> int:
     """The moment at which the local day of `at_ms` began."""
     return start_ms(day_at(at_ms))
+
+
+def is_unheard(seen_day_ms: int, now_ms: int, silent_after_s: int) -> bool:
+    """Whether even the end of that day is longer ago than `silent_after_s`: it tells no more than the day does.
+
+    A last will is told at the commune's broker: a province that does not reach that one never hears it.
+    """
+    return seen_day_ms + DAY_MS < now_ms - silent_after_s * 1000

@@ -27,7 +27,7 @@ from bus.logs import fields
 from bus.messages import Receipt, Status
 from hub import ingest, ledger, quarantine, schema
 from hub.admission import Admitted, Reason, Rejected
-from hub.database import Database, is_ours
+from hub.database import Database, is_of_a_value, is_ours
 from hub.ingest import Item
 from hub.intake import Intake, Taken
 from hub.receipts import receipts
@@ -232,12 +232,16 @@ class Store:
 
 
 def _by_parts(intake: Intake, admitted: Admitted, items: Sequence[Item]) -> list[Taken]:
-    """Take a batch that could not be stored as a whole: what is to blame is found by halving, and set aside."""
+    """Take a batch that could not be stored as a whole: what is to blame is found by halving, and set aside.
+
+    Only where a value is to blame: what is set aside is receipted, and its device lets go of it. Anything else leaves
+    the batch with its device until the hub is mended.
+    """
     try:
         with intake.connection.begin_nested():
             return [intake.take(admitted, items)]
     except Exception as error:
-        if not is_ours(error) or not items:
+        if not is_of_a_value(error) or not items:
             raise
         if len(items) > 1:
             halves = ingest.halves(admitted.batch, items)

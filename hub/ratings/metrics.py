@@ -50,7 +50,11 @@ def _compute(connection: Connection, rules: RatingsConfig, now_ms: int) -> Itera
     codes = {name.site: name.code for name in queries.site_names(connection)}
     window = f"of closed days, the last {WINDOW_DAYS}"
     pressed = GaugeMetricFamily("commune_ratings_pressed", f"Presses {window}.", labels=_SITE)
-    counted = GaugeMetricFamily("commune_ratings_counted", f"Votes that stand, {window}.", labels=[*_SITE, "figure"])
+    counted = GaugeMetricFamily(
+        "commune_ratings_counted",
+        f"Votes that stand, {window}; the filtered figure only where none of them bears a flag.",
+        labels=[*_SITE, "figure"],
+    )
     ratio = GaugeMetricFamily(
         "commune_ratings_satisfied_ratio", f"Satisfied votes, {window}.", labels=[*_SITE, "figure"]
     )

@@ -35,7 +35,7 @@ from hub.intake import Intake
 from hub.live import Live
 from hub.metrics import Metrics
 from hub.rollup import roll
-from hub.store import Store
+from hub.store import Outcome, Store
 from tests.hub.cluster import Cluster
 from tests.hub.mutations import entry
 from tests.hub.sender import START_MS, Sender, roster_of
@@ -105,6 +105,29 @@ def test_what_no_check_knows_of_is_found_by_halving(
     sender.add(EventNoted("next"))
     again = store.ingest([sender.admitted(sender.batch(21, 21))])
     assert (again.receipts[0].stored, again.breaks) == ([(1, 21)], 0)
+
+
+@pytest.mark.parametrize("fault", [KeyError("of our own"), MemoryError(), OSError(5, "disk")])
+def test_a_fault_of_the_hub_sets_no_entry_aside(
+    store: Store, sender: Sender, fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is set aside is receipted and its device lets go of it: only a value of its own may bring that about."""
+    for number in range(4):
+        sender.add(EventNoted("good", str(number)))
+    store.sync_roster(roster_of(sender))
+
+    def break_off(*_: object, **__: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as broken:
+        broken.setattr("hub.intake.project", break_off)
+        try:
+            outcome = store.ingest([sender.admitted(sender.batch())])
+        except (MemoryError, OSError):
+            outcome = Outcome()
+    assert outcome.receipts == []
+    again = store.ingest([sender.admitted(sender.batch())])
+    assert (again.receipts[0].stored, again.receipts[0].refused, again.entries) == ([(1, 4)], [], 4)
 
 
 def test_whatever_value_stands_in_an_entry_it_is_answered(store: Store, sender: Sender) -> None:
@@ -196,6 +219,8 @@ def test_who_is_to_blame_is_read_from_the_state(store: Store) -> None:
         connection.execute(schema.hub.update().values(run_at_ms=2**70))
     generation = store.database.generation
     assert is_ours(OverflowError())
+    with pytest.raises(UnavailableError), store.database.write() as connection:
+        connection.execute(text("SELECT 1 FROM no_such_table"))  # an older hub beside a newer store: nobody's value
     assert not is_ours(UnavailableError())
     if not store.database.is_sqlite:
         with pytest.raises(UnavailableError), store.database.write() as connection:

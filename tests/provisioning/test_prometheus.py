@@ -132,6 +132,15 @@ SCENARIOS: dict[str, tuple[Series, Firing]] = {
         THREE | {'commune_hub_faults_total{job="hub",instance="h",reason="rollup"}': step("_", 1, at_minute=60)},
         {"59m": set(), "61m": {("HubFault", "")}, "80m": set()},
     ),
+    "a task of the hub breaks again after a new start of the hub": (
+        THREE
+        | {
+            'commune_hub_faults_total{job="hub",instance="h",reason="roll"}': (
+                f"1+0x{40 * MINUTE} _x{40 * MINUTE} 1+0x{60 * MINUTE}"
+            )
+        },
+        {"39m": set(), "82m": {("HubFault", "")}, "100m": set()},
+    ),
     "history is not taken": (
         THREE
         | {

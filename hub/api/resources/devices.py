@@ -14,7 +14,7 @@ from hub.api.parameters import CursorKey, Paging, Words
 from hub.api.resource import Asked, Resource, beyond, of_commune
 from hub.api.times import Utc, utc_or_none
 from hub.schema import device, device_live, site
-from hub.secrecy import day_ms, tells_votes
+from hub.secrecy import day_ms, is_unheard, tells_votes
 
 
 class Device(Struct, frozen=True):
@@ -71,7 +71,8 @@ def _read(connection: Connection, asked: Asked[DeviceParams]) -> list[tuple[Curs
 def _item(row: Row[Any], asked: Asked[DeviceParams]) -> Device:
     if tells_votes(row.part, raw=asked.raw):
         seen_ms = None if row.seen_ms is None else day_ms(row.seen_ms)
-        silent = seen_ms is None or row.status_online is False
+        unheard = seen_ms is None or is_unheard(seen_ms, asked.now_ms, asked.silent_after_s)
+        silent = unheard or row.status_online is False
     else:
         seen_ms = row.seen_ms
         silent = seen_ms is None or seen_ms < asked.now_ms - asked.silent_after_s * 1000

@@ -10,6 +10,7 @@ from bus.entries import JournalOpened, OutageOpened
 from bus.errors import UnavailableError
 from hub.api import tokens
 from hub.api.routes import RESOURCES
+from hub.secrecy import day_ms, is_unheard
 from tests.hub.web import province
 from tests.hub.web.conftest import NOW_MS, Hub
 from tests.hub.web.contract import Contract
@@ -77,6 +78,11 @@ async def test_of_a_kiosk_only_those_who_may_read_presses_are_given_numbers(hub:
     assert heard["s0009-kiosk-1"]["silent"] is False
     assert heard["s0004-kiosk-1"]["silent"] is True  # never heard
     assert heard["s0009-agent"]["last_seen"] > "2026-11-24T10:00:00Z"
+
+
+@pytest.mark.parametrize(("days", "unheard"), [(0.2, False), (0.5, False), (0.9, True), (21, True)])
+def test_a_kiosk_that_was_dark_for_days_is_silent_to_everybody(days: float, unheard: bool) -> None:
+    assert is_unheard(day_ms(NOW_MS - int(days * 86_400_000)), NOW_MS, 120) is unheard
 
 
 async def test_links_say_what_is_known_now_and_never_call_silence_up(hub: Hub) -> None:
