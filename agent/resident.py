@@ -10,6 +10,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import structs
+
 from agent import judgement
 from agent.certificate import days_left
 from agent.config import Config
@@ -198,7 +200,11 @@ class Resident:
         book = Book(
             device=config.device.id,
             providers={line.id: line.provider for line in config.lines},
-            open={outage.subject: outage for outage in watched.open},
+            # A file of an earlier release names no boot for an outage: it was of the boot that wrote the file.
+            open={
+                outage.subject: outage if outage.boot else structs.replace(outage, boot=watched.boot)
+                for outage in watched.open
+            },
             boot=self._timekeeper.now().boot,
         )
         ports = {name: PortHistory(best_mbit=best) for name, best in watched.best_mbit.items()}

@@ -23,6 +23,10 @@ _REASONS: Final = {
     errno.ENODEV: "no-route",
     errno.EADDRNOTAVAIL: "no-route",
     errno.ETIMEDOUT: "timeout",
+    errno.ENOBUFS: "timeout",  # the port takes nothing more: its queue is full, as with a hung modem
+    errno.EPIPE: "refused",
+    errno.ECONNABORTED: "refused",
+    errno.ENETRESET: "refused",
 }
 
 
