@@ -80,7 +80,7 @@ class PromptStore:
         if self._recordings is not None:
             path = self._recordings / language / f"{name}.wav"
             try:
-                return await _worked(wav_parts(await asyncio.to_thread(_read, path), self.rate_hz))
+                return await _worked(await asyncio.to_thread(lambda: wav_parts(_read(path), self.rate_hz)))
             except FileNotFoundError:
                 pass
             except (OSError, CommuneError) as error:
@@ -89,7 +89,7 @@ class PromptStore:
         if not text or not can_speak(language):
             return None
         try:
-            return await _worked(wav_parts(await speak(text, language), self.rate_hz))
+            return await _worked(await asyncio.to_thread(wav_parts, await speak(text, language), self.rate_hz))
         except CommuneError as error:
             self._failed(language, name, str(error))
             return None
