@@ -114,10 +114,19 @@ def _check(tree: Any, kind: Any, key: Key) -> Iterator[tuple[Key, str]]:
         try:
             msgspec.convert(tree, kind)
         except msgspec.ValidationError as error:
-            yield key, f"{error}; found {tree!r}"
+            yield key, f"{error}; found {_shown(tree)}"
         else:
             if not _is_finite(tree):
-                yield key, f"NaN and infinity are no numbers here; found {tree!r}"
+                yield key, f"NaN and infinity are no numbers here; found {_shown(tree)}"
+
+
+def _shown(tree: Any) -> str:
+    """What was found, as far as it helps: how deep Python looks before it gives up differs between its versions."""
+    try:
+        text = repr(tree)
+    except RecursionError:
+        return "something nested too deeply"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _is_finite(tree: Any) -> bool:
@@ -173,6 +182,7 @@ def _item_of(kind: Any) -> Any:
     return None
 
 
+_SHOWN: Final = 200  # characters of what was found, in a mistake
 _HEADER: Final = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\"'\- ]+?)\s*\]\]?\s*(?:#.*)?$")
 _ASSIGNMENT: Final = re.compile(r"^\s*([A-Za-z0-9_\"'.-]+)\s*=")
 
@@ -199,6 +209,7 @@ def _key_lines(text: str) -> dict[Key, int]:
             lines.setdefault(table, number)
         elif assignment := _ASSIGNMENT.match(line):
             key = (*table, *(part.strip("\"'") for part in assignment[1].split(".")))
+            lines.setdefault(key[: len(table) + 1], number)
             lines.setdefault(key, number)
     return lines
 

@@ -130,8 +130,9 @@ def test_what_python_cannot_read_has_its_key_and_line_too(tmp_path: Path, value:
 def test_a_key_of_thousands_of_dots_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(SOUND.replace('name = "x"', "name." + "a." * 3_000 + "a = 1", 1))
-    with pytest.raises(ConfigError, match=r"line 1: name.*: nested too deeply"):
+    with pytest.raises(ConfigError, match=r"line 1: name: Expected `str`, got `object`; found") as refused:
         load(path, Config)
+    assert len(str(refused.value)) < 1_000
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"a = \x00", b""])
