@@ -17,7 +17,7 @@ from bus.messages import BATCH_TYPE, Batch, EntryClass, encode
 from hub import ordinals
 from hub.admission import Admitted, Reason, Rejected, admit
 from hub.config import load
-from hub.ingest import Held, judge, read_items
+from hub.ingest import Held, halves, judge, read_items
 from hub.projections import Source, project
 from hub.roster import Roster
 from tests.hub.sender import Sender, roster_of
@@ -203,3 +203,16 @@ def test_paths_stand_beside_the_file(tmp_path: Path) -> None:
     assert read.store == f"sqlite:///{tmp_path}/x.db"
     assert read.roster == str(tmp_path / "roster.toml")
     assert read.http.users == ""
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_the_second_half_of_a_batch_has_a_chain_only_where_no_number_is_missing(sender: Sender, *, gap: bool) -> None:
+    for number in range(4):
+        sender.add(EventNoted("e", str(number)))
+    batch = sender.batch()
+    if gap:
+        batch = msgspec.structs.replace(batch, entries=[batch.entries[0], *batch.entries[2:]])
+    first, second = halves(batch, read_items(batch))
+    assert first[0].chain == batch.chain
+    assert bool(second[0].chain) is not gap
+    assert second[0].first == second[1][0].seq
